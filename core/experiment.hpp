@@ -1,0 +1,70 @@
+#pragma once
+/// The experiment file: TOML to checked structs.
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/value.hpp"
+
+namespace muster {
+
+/// What one task is given. `[resources]` in the file.
+struct Resources {
+  int ranks = 1;
+  int cpus_per_rank = 1;
+  int gpus_per_rank = 0;
+  bool oversubscribe = false;  ///< more ranks than cores is allowed; ranks then yield when idle
+  bool exclusive = false;      ///< nothing else runs beside this task
+
+  bool operator==(const Resources&) const = default;
+};
+
+/// How tasks are kept alive. `[policy]` in the file. Changes no result, so it is in no id.
+struct Policy {
+  double checkpoint_seconds = 60;     ///< save at least this often; 0: never by time
+  std::int64_t checkpoint_steps = 0;  ///< save every so many steps; 0: never by steps
+  int max_attempts = 3;               ///< failed attempts a task may have
+  double kill_after_seconds = 30;     ///< from 'save and stop' to SIGKILL
+};
+
+/// An axis of the matrix: a parameter's dotted name, or "resources.NAME".
+struct Axis {
+  std::string key;
+  std::vector<Value> values;
+  SourcePlace place;
+};
+
+/// One cell: values by axis key.
+using Cell = std::map<std::string, Value>;
+
+/// `[matrix]`: the product of `grid`'s axes with the rows of `zip`; cells that match every key of an `exclude` table are
+/// dropped; then each `include` table is one more cell.
+struct Matrix {
+  std::vector<Axis> grid;
+  std::vector<Axis> zip;  ///< all of one length
+  std::vector<Cell> include;
+  std::vector<Cell> exclude;
+};
+
+/// One TOML file, checked for everything that can be checked without the workload's schema.
+struct Experiment {
+  std::filesystem::path file;
+  std::string name;      ///< [A-Za-z0-9._-]+; names its folder
+  std::string workload;  ///< a built-in's name, "exec", or a path to a .so (relative to the file)
+  std::vector<std::string> command;  ///< of `exec`
+  Parameters parameters;             ///< as given, dotted
+  Resources resources;
+  Policy policy;
+  Matrix matrix;
+  std::map<std::string, SourcePlace> places;  ///< of every key, dotted from the root ("parameters.lr")
+};
+
+/// Throws Error(config) with file:line:column: TOML syntax, unknown key (nearest known name), wrong type, empty axis,
+/// zip axes of different length, a name that cannot be a folder's.
+Experiment read_experiment(const std::filesystem::path& file);
+
+}  // namespace muster

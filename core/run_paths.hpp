@@ -1,0 +1,76 @@
+#pragma once
+/// The one place that spells the names of files and folders; docs/files.md says who writes each and what a crash leaves.
+
+#include <filesystem>
+#include <string>
+
+namespace muster {
+
+/// `RUNS/EXPERIMENT/tasks/LABEL-ID/`: shared by every run that holds this cell.
+class TaskPaths {
+ public:
+  explicit TaskPaths(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path task_file() const { return folder_ / "task.toml"; }
+  std::filesystem::path claim(int attempt) const { return folder_ / ("claim-" + std::to_string(attempt)); }
+  std::filesystem::path attempt(int attempt) const { return folder_ / ("attempt-" + std::to_string(attempt)); }
+  std::filesystem::path checkpoints() const { return folder_ / "checkpoints"; }
+  std::filesystem::path artifacts() const { return folder_ / "artifacts"; }
+  std::filesystem::path done() const { return folder_ / "done.json"; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// `RUNS/EXPERIMENT/tasks/LABEL-ID/attempt-N/`: all that one gang writes.
+class AttemptPaths {
+ public:
+  explicit AttemptPaths(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path log() const { return folder_ / "log.txt"; }               ///< stdout and stderr of the gang
+  std::filesystem::path events() const { return folder_ / "events.jsonl"; }       ///< rank 0's
+  std::filesystem::path metrics_h5() const { return folder_ / "metrics.h5"; }     ///< rank 0's
+  std::filesystem::path gang() const { return folder_ / "gang.json"; }            ///< shim: what it was asked to start, where
+  std::filesystem::path exit_record() const { return folder_ / "exit.json"; }     ///< shim: how the gang ended
+  std::filesystem::path failure(int rank) const { return folder_ / ("failure-" + std::to_string(rank) + ".json"); }
+  std::filesystem::path stop_request() const { return folder_ / "stop"; }         ///< there: save and stop
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// `RUNS/EXPERIMENT/TIME/`: one run.
+class RunPaths {
+ public:
+  explicit RunPaths(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path experiment_file() const { return folder_ / "experiment.toml"; }
+  std::filesystem::path plan() const { return folder_ / "plan.json"; }
+  std::filesystem::path environment() const { return folder_ / "environment.json"; }
+  std::filesystem::path journal_folder() const { return folder_ / "journal"; }
+  std::filesystem::path launcher_claim(int n) const { return folder_ / ("launcher-" + std::to_string(n)); }
+  std::filesystem::path log() const { return folder_ / "run.log"; }
+  std::filesystem::path sweep_h5() const { return folder_ / "sweep.h5"; }
+  std::filesystem::path summary_csv() const { return folder_ / "summary.csv"; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// `RUNS/EXPERIMENT/`.
+class ExperimentPaths {
+ public:
+  ExperimentPaths(const std::filesystem::path& runs_root, const std::string& experiment)
+      : folder_(runs_root / experiment) {}
+  const std::filesystem::path& folder() const { return folder_; }
+  TaskPaths task(const std::string& folder_name) const { return TaskPaths(folder_ / "tasks" / folder_name); }
+  RunPaths run(const std::string& name) const { return RunPaths(folder_ / name); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// `--runs`, else `$MUSTER_RUNS`, else `results/runs` below the current folder.
+std::filesystem::path default_runs_root();
+
+}  // namespace muster
