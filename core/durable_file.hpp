@@ -1,5 +1,6 @@
 #pragma once
-/// Files that survive a crash: written aside, fsynced, renamed; and exclusive creation without flock (NFS-safe).
+/// Files that survive a crash: written aside, fsynced, renamed; and exclusive creation without flock
+/// (NFS-safe).
 
 #include <filesystem>
 #include <string>
@@ -7,12 +8,12 @@
 
 namespace muster {
 
-/// Writes `text` aside, fsyncs file and folder, renames over `file`. A crash leaves the old file or the new, whole.
-/// Throws Error(storage) and leaves no partial file.
+/// Writes `text` aside, fsyncs file and folder, renames over `file`. A crash leaves the old file or the new,
+/// whole. Throws Error(storage) and leaves no partial file.
 void write_durably(const std::filesystem::path& file, std::string_view text);
 
-/// Creates `file` with `text` if it does not exist (temporary file and link(2)): whole or not at all, one winner.
-/// False where it exists. Throws Error(storage).
+/// Creates `file` with `text` if it does not exist (temporary file and link(2)): whole or not at all, one
+/// winner. False where it exists. Throws Error(storage).
 bool create_exclusively(const std::filesystem::path& file, std::string_view text);
 
 /// The file's text. Throws Error(storage).

@@ -12,19 +12,19 @@ namespace muster {
 /// Exit status of `muster`, `muster-runner` and `muster-shim`. The README lists them; scripts rely on them.
 enum class ExitCode : int {
   ok = 0,
-  task_failed = 1,   ///< a run ended and at least one task failed
-  usage = 2,         ///< wrong command line
-  config = 3,        ///< an experiment file says something that cannot be
-  data = 4,          ///< a data set is missing, truncated or out of range
-  resources = 5,     ///< more GPUs, ranks or CPUs than there are
-  storage = 6,       ///< results cannot be written (read-only, full, quota)
-  workload = 7,      ///< a plugin cannot be loaded, or has another ABI
-  busy = 8,          ///< another launcher drives this run
-  diverged = 9,      ///< a loss or weight is NaN or infinite
-  checkpoint = 10,   ///< no checkpoint that is there can be read
-  internal = 70,     ///< a bug in muster
-  stopped = 75,      ///< saved and stopped on request; the same command goes on
-  interrupted = 130, ///< killed on request (second Ctrl-C)
+  task_failed = 1,    ///< a run ended and at least one task failed
+  usage = 2,          ///< wrong command line
+  config = 3,         ///< an experiment file says something that cannot be
+  data = 4,           ///< a data set is missing, truncated or out of range
+  resources = 5,      ///< more GPUs, ranks or CPUs than there are
+  storage = 6,        ///< results cannot be written (read-only, full, quota)
+  workload = 7,       ///< a plugin cannot be loaded, or has another ABI
+  busy = 8,           ///< another launcher drives this run
+  diverged = 9,       ///< a loss or weight is NaN or infinite
+  checkpoint = 10,    ///< no checkpoint that is there can be read
+  internal = 70,      ///< a bug in muster
+  stopped = 75,       ///< saved and stopped on request; the same command goes on
+  interrupted = 130,  ///< killed on request (second Ctrl-C)
 };
 
 /// A place in a text file; line and column count from 1, 0 where unknown.
@@ -53,10 +53,12 @@ class Error : public std::runtime_error {
 };
 
 /// Throws Error(storage) naming `path`, the failed call and errno's text, with what to do about it.
-[[noreturn]] void throw_storage_error(const std::filesystem::path& path, const std::string& doing, int error_number);
+[[noreturn]] void throw_storage_error(const std::filesystem::path& path, const std::string& doing,
+                                      int error_number);
 
 /// A bug in muster, never the user's fault: says so, with the place, and throws Error(internal).
-[[noreturn]] void throw_bug(const char* condition, std::source_location where = std::source_location::current());
+[[noreturn]] void throw_bug(const char* condition,
+                            std::source_location where = std::source_location::current());
 
 }  // namespace muster
 

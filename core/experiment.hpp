@@ -1,6 +1,7 @@
 #pragma once
 /// The experiment file: TOML to checked structs.
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -41,8 +42,8 @@ struct Axis {
 /// One cell: values by axis key.
 using Cell = std::map<std::string, Value>;
 
-/// `[matrix]`: the product of `grid`'s axes with the rows of `zip`; cells that match every key of an `exclude` table are
-/// dropped; then each `include` table is one more cell.
+/// `[matrix]`: the product of `grid`'s axes with the rows of `zip`; cells that match every key of an
+/// `exclude` table are dropped; then each `include` table is one more cell.
 struct Matrix {
   std::vector<Axis> grid;
   std::vector<Axis> zip;  ///< all of one length
@@ -53,8 +54,8 @@ struct Matrix {
 /// One TOML file, checked for everything that can be checked without the workload's schema.
 struct Experiment {
   std::filesystem::path file;
-  std::string name;      ///< [A-Za-z0-9._-]+; names its folder
-  std::string workload;  ///< a built-in's name, "exec", or a path to a .so (relative to the file)
+  std::string name;                  ///< [A-Za-z0-9._-]+; names its folder
+  std::string workload;              ///< a built-in's name, "exec", or a path to a .so (relative to the file)
   std::vector<std::string> command;  ///< of `exec`
   Parameters parameters;             ///< as given, dotted
   Resources resources;
@@ -63,8 +64,8 @@ struct Experiment {
   std::map<std::string, SourcePlace> places;  ///< of every key, dotted from the root ("parameters.lr")
 };
 
-/// Throws Error(config) with file:line:column: TOML syntax, unknown key (nearest known name), wrong type, empty axis,
-/// zip axes of different length, a name that cannot be a folder's.
+/// Throws Error(config) with file:line:column: TOML syntax, unknown key (nearest known name), wrong type,
+/// empty axis, zip axes of different length, a name that cannot be a folder's.
 Experiment read_experiment(const std::filesystem::path& file);
 
 }  // namespace muster

@@ -1,5 +1,6 @@
 #pragma once
-/// The run's journal: one append-only file a writer, a checksummed JSON line an entry. docs/journal.md has the format.
+/// The run's journal: one append-only file a writer, a checksummed JSON line an entry. docs/journal.md has
+/// the format.
 
 #include <cstdint>
 #include <filesystem>

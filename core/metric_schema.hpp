@@ -17,7 +17,8 @@ struct MetricColumn {
   std::string help;
 };
 
-/// A table ("epoch", "step", "class"). Two columns come of themselves, first: `attempt` (integer) and `unix_time` (s).
+/// A table ("epoch", "step", "class"). Two columns come of themselves, first: `attempt` (integer) and
+/// `unix_time` (s).
 struct MetricTable {
   std::string name;
   std::vector<MetricColumn> columns;

@@ -7,7 +7,7 @@ namespace muster {
 
 struct ProcessIdentity {
   std::string host;
-  std::string boot_id;           ///< /proc/sys/kernel/random/boot_id
+  std::string boot_id;  ///< /proc/sys/kernel/random/boot_id
   int pid = 0;
   unsigned long long start = 0;  ///< clock ticks since boot, /proc/PID/stat field 22
 

@@ -1,5 +1,6 @@
 #pragma once
-/// The one place that spells the names of files and folders; docs/files.md says who writes each and what a crash leaves.
+/// The one place that spells the names of files and folders; docs/files.md says who writes each and what a
+/// crash leaves.
 
 #include <filesystem>
 #include <string>
@@ -13,7 +14,9 @@ class TaskPaths {
   const std::filesystem::path& folder() const { return folder_; }
   std::filesystem::path task_file() const { return folder_ / "task.toml"; }
   std::filesystem::path claim(int attempt) const { return folder_ / ("claim-" + std::to_string(attempt)); }
-  std::filesystem::path attempt(int attempt) const { return folder_ / ("attempt-" + std::to_string(attempt)); }
+  std::filesystem::path attempt(int attempt) const {
+    return folder_ / ("attempt-" + std::to_string(attempt));
+  }
   std::filesystem::path checkpoints() const { return folder_ / "checkpoints"; }
   std::filesystem::path artifacts() const { return folder_ / "artifacts"; }
   std::filesystem::path done() const { return folder_ / "done.json"; }
@@ -27,13 +30,17 @@ class AttemptPaths {
  public:
   explicit AttemptPaths(std::filesystem::path folder) : folder_(std::move(folder)) {}
   const std::filesystem::path& folder() const { return folder_; }
-  std::filesystem::path log() const { return folder_ / "log.txt"; }               ///< stdout and stderr of the gang
-  std::filesystem::path events() const { return folder_ / "events.jsonl"; }       ///< rank 0's
-  std::filesystem::path metrics_h5() const { return folder_ / "metrics.h5"; }     ///< rank 0's
-  std::filesystem::path gang() const { return folder_ / "gang.json"; }            ///< shim: what it was asked to start, where
-  std::filesystem::path exit_record() const { return folder_ / "exit.json"; }     ///< shim: how the gang ended
-  std::filesystem::path failure(int rank) const { return folder_ / ("failure-" + std::to_string(rank) + ".json"); }
-  std::filesystem::path stop_request() const { return folder_ / "stop"; }         ///< there: save and stop
+  std::filesystem::path log() const { return folder_ / "log.txt"; }  ///< stdout and stderr of the gang
+  std::filesystem::path events() const { return folder_ / "events.jsonl"; }    ///< rank 0's
+  std::filesystem::path metrics_h5() const { return folder_ / "metrics.h5"; }  ///< rank 0's
+  std::filesystem::path gang() const {
+    return folder_ / "gang.json";
+  }  ///< shim: what it was asked to start, where
+  std::filesystem::path exit_record() const { return folder_ / "exit.json"; }  ///< shim: how the gang ended
+  std::filesystem::path failure(int rank) const {
+    return folder_ / ("failure-" + std::to_string(rank) + ".json");
+  }
+  std::filesystem::path stop_request() const { return folder_ / "stop"; }  ///< there: save and stop
 
  private:
   std::filesystem::path folder_;
@@ -70,7 +77,7 @@ class ExperimentPaths {
   std::filesystem::path folder_;
 };
 
-/// `--runs`, else `$MUSTER_RUNS`, else `results/runs` below the current folder.
+/// Where `--runs` is not given: `$MUSTER_RUNS`, else `results/runs` below the current folder.
 std::filesystem::path default_runs_root();
 
 }  // namespace muster

@@ -1,7 +1,9 @@
 #pragma once
 /// A task: one cell of the matrix, resolved. Its id is its content.
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,8 +13,9 @@
 namespace muster {
 
 struct Task {
-  std::string id;     ///< 8 hex digits or more of the hash of everything that can change its result
-  std::string label;  ///< axis values joined by '-', fit for a folder's name; the workload's name without axes
+  std::string id;  ///< 8 hex digits or more of the hash of everything that can change its result
+  std::string
+      label;  ///< axis values joined by '-', fit for a folder's name; the workload's name without axes
   std::string workload;
   std::filesystem::path plugin;      ///< the .so; empty for `exec`
   std::vector<std::string> command;  ///< of `exec`, with {placeholders}
@@ -26,13 +29,14 @@ struct Task {
   std::uint64_t seed() const;
 };
 
-/// All tasks of an experiment in matrix order. Reads data-set digests (cached beside the runs by size and mtime).
-/// Throws Error(config) as resolve_parameters does, and Error(data) where a data set is missing.
+/// All tasks of an experiment in matrix order. Reads data-set digests (cached beside the runs by size and
+/// mtime). Throws Error(config) as resolve_parameters does, and Error(data) where a data set is missing.
 std::vector<Task> make_tasks(const Experiment& experiment, const WorkloadSchema& schema,
                              const std::filesystem::path& plugin, const std::filesystem::path& runs_root);
 
 /// The id alone: a hash over canonical values, result_version and data digests; see docs/identity.md.
-std::string task_id(const Task& task, const WorkloadSchema& schema, const std::map<std::string, std::string>& digests);
+std::string task_id(const Task& task, const WorkloadSchema& schema,
+                    const std::map<std::string, std::string>& digests);
 
 /// task.toml: what the launcher tells the runner. Written aside and renamed.
 void write_task(const Task& task, const std::filesystem::path& file);

@@ -15,13 +15,13 @@ class Value {
   using List = std::vector<Value>;
 
   Value() : data_(false) {}
-  Value(bool v) : data_(v) {}                           // NOLINT(google-explicit-constructor)
-  Value(int v) : data_(std::int64_t{v}) {}              // NOLINT(google-explicit-constructor)
-  Value(std::int64_t v) : data_(v) {}                   // NOLINT(google-explicit-constructor)
-  Value(double v) : data_(v) {}                         // NOLINT(google-explicit-constructor)
-  Value(std::string v) : data_(std::move(v)) {}         // NOLINT(google-explicit-constructor)
-  Value(const char* v) : data_(std::string(v)) {}       // NOLINT(google-explicit-constructor)
-  Value(List v) : data_(std::move(v)) {}                // NOLINT(google-explicit-constructor)
+  Value(bool v) : data_(v) {}                      // NOLINT(google-explicit-constructor)
+  Value(int v) : data_(std::int64_t{v}) {}         // NOLINT(google-explicit-constructor)
+  Value(std::int64_t v) : data_(v) {}              // NOLINT(google-explicit-constructor)
+  Value(double v) : data_(v) {}                    // NOLINT(google-explicit-constructor)
+  Value(std::string v) : data_(std::move(v)) {}    // NOLINT(google-explicit-constructor)
+  Value(const char* v) : data_(std::string(v)) {}  // NOLINT(google-explicit-constructor)
+  Value(List v) : data_(std::move(v)) {}           // NOLINT(google-explicit-constructor)
 
   bool is_bool() const { return std::holds_alternative<bool>(data_); }
   bool is_int() const { return std::holds_alternative<std::int64_t>(data_); }
@@ -39,8 +39,8 @@ class Value {
   /// "boolean", "integer", "float", "string", "list": as error messages name it.
   const char* kind() const;
 
-  /// Canonical text: floats in shortest round-trip form and never spelled like an integer, strings JSON-quoted.
-  /// Equal values give equal text on every machine; task ids hash it.
+  /// Canonical text: floats in shortest round-trip form and never spelled like an integer, strings
+  /// JSON-quoted. Equal values give equal text on every machine; task ids hash it.
   std::string canonical() const;
 
   /// Text for a person or a command's argument: as canonical, strings unquoted.

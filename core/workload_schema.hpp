@@ -25,8 +25,8 @@ struct ParameterSpec {
   std::vector<std::string> choices;  ///< of a string; empty: any
   std::optional<double> minimum;     ///< of a number, inclusive
   std::optional<double> maximum;
-  bool is_data_path = false;         ///< a data set: its content's digest is part of a task's id
-  bool changes_result = true;        ///< false: not part of a task's id (how often to log, say)
+  bool is_data_path = false;   ///< a data set: its content's digest is part of a task's id
+  bool changes_result = true;  ///< false: not part of a task's id (how often to log, say)
 };
 
 /// The schema that a plugin exports and the build writes as `NAME.json` beside `NAME.so`.
@@ -42,10 +42,10 @@ std::string schema_to_json(const WorkloadSchema& schema);
 /// Reads a manifest. Throws Error(workload) where it is missing or damaged, saying how to make it.
 WorkloadSchema read_schema(const std::filesystem::path& manifest);
 
-/// Given parameters checked against the schema, with defaults filled in (`seed`, an integer with default 0, is known
-/// to every workload). `place_of(name)` finds a parameter in the file for messages.
-/// Throws Error(config): unknown name (with the nearest known one), wrong type, not among the choices, out of range,
-/// required and missing. An integer is taken where a float is asked for.
+/// Given parameters checked against the schema, with defaults filled in (`seed`, an integer with default 0,
+/// is known to every workload). `places["parameters.NAME"]` is where a parameter stands in the file, for
+/// messages. Throws Error(config): unknown name (with the nearest known one), wrong type, not among the
+/// choices, out of range, required and missing. An integer is taken where a float is asked for.
 Parameters resolve_parameters(const WorkloadSchema& schema, const Parameters& given,
                               const std::map<std::string, SourcePlace>& places);
 
