@@ -1,0 +1,224 @@
+#include "workloads/common/exchange/communicator_backend.hpp"
+
+#include <ATen/ATen.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace muster::workloads {
+namespace {
+
+/// A c10d work that is its future.
+class FutureWork : public c10d::Work {
+ public:
+  FutureWork(int rank, c10d::OpType type, c10::intrusive_ptr<c10::ivalue::Future> future)
+      : c10d::Work(rank, type), future_(std::move(future)) {}
+
+  bool isCompleted() override { return future_->completed(); }
+  bool isSuccess() const override { return future_->completed() && !future_->hasError(); }
+  std::exception_ptr exception() const override { return future_->exception_ptr(); }
+  void synchronize() override { wait(kNoTimeout); }
+  bool wait(std::chrono::milliseconds) override {
+    future_->waitAndThrow();
+    return true;
+  }
+  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
+  std::vector<at::Tensor> result() override { return future_->value().toTensorVector(); }
+
+ private:
+  c10::intrusive_ptr<c10::ivalue::Future> future_;
+};
+
+ReduceOp reduce_op(const c10d::ReduceOp& op) {
+  switch (op.op_) {
+    case c10d::ReduceOp::SUM: return ReduceOp::sum;
+    case c10d::ReduceOp::MIN: return ReduceOp::minimum;
+    case c10d::ReduceOp::MAX: return ReduceOp::maximum;
+    default: break;
+  }
+  throw Error(ExitCode::internal, "this backend reduces by sum, minimum and maximum only",
+              "choose one of them in the comm hook");
+}
+
+void require_dense(const at::Tensor& tensor) {
+  if (!tensor.device().is_cpu() || !tensor.is_non_overlapping_and_dense()) {
+    throw Error(ExitCode::internal, "a collective was given a tensor that does not lie dense in host memory",
+                "pass tensor.contiguous()");
+  }
+}
+
+const at::Tensor& only(const std::vector<at::Tensor>& tensors) {
+  MUSTER_ASSERT(tensors.size() == 1);
+  require_dense(tensors.front());
+  return tensors.front();
+}
+
+}  // namespace
+
+DType wire_type(at::ScalarType type) {
+  switch (type) {
+    case at::kByte: return DType::u8;
+    case at::kChar: return DType::i8;
+    case at::kShort: return DType::i16;
+    case at::kInt: return DType::i32;
+    case at::kLong: return DType::i64;
+    case at::kHalf: return DType::f16;
+    case at::kBFloat16: return DType::bf16;
+    case at::kFloat: return DType::f32;
+    case at::kDouble: return DType::f64;
+    case at::kBool: return DType::boolean;
+    default: break;
+  }
+  throw Error(ExitCode::internal, std::string("no wire type for ") + c10::toString(type),
+              "convert the tensor to a floating or integer type first");
+}
+
+/// Waits for works in their order on a thread of its own, and completes their futures.
+class CommunicatorBackend::Completion {
+ public:
+  Completion() : thread_([this] { run(); }) {}
+  ~Completion() {
+    {
+      std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  /// `tensors` are the future's value and stay alive with it; `afterwards` runs before the future completes.
+  c10::intrusive_ptr<c10d::Work> add(int rank, c10d::OpType type, PendingWork work, std::vector<at::Tensor> tensors,
+                                     std::function<void()> afterwards = nullptr) {
+    auto future = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+    {
+      std::lock_guard lock(mutex_);
+      queue_.push_back({std::move(work), std::move(tensors), std::move(afterwards), future});
+    }
+    wake_.notify_one();
+    return c10::make_intrusive<FutureWork>(rank, type, std::move(future));
+  }
+
+ private:
+  struct Entry {
+    PendingWork work;
+    std::vector<at::Tensor> tensors;
+    std::function<void()> afterwards;
+    c10::intrusive_ptr<c10::ivalue::Future> future;
+  };
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      Entry entry = std::move(queue_.front());
+      queue_.pop_front();
+      lock.unlock();
+      try {
+        entry.work->wait();
+        if (entry.afterwards) entry.afterwards();
+        entry.future->markCompleted(c10::IValue(std::move(entry.tensors)));
+      } catch (...) {
+        entry.future->setErrorIfNeeded(std::current_exception());
+      }
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Entry> queue_;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+CommunicatorBackend::CommunicatorBackend(Communicator& communicator, ExchangeAlgorithm algorithm)
+    : c10d::Backend(communicator.rank(), communicator.size()),
+      communicator_(communicator),
+      algorithm_(algorithm),
+      last_start_(std::chrono::steady_clock::now()),
+      completion_(std::make_unique<Completion>()) {}
+
+CommunicatorBackend::~CommunicatorBackend() = default;
+
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allreduce(std::vector<at::Tensor>& tensors,
+                                                              const c10d::AllreduceOptions& options) {
+  const at::Tensor& tensor = only(tensors);
+  last_start_ = std::chrono::steady_clock::now();
+  auto work = communicator_.all_reduce(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()),
+                                       wire_type(tensor.scalar_type()), reduce_op(options.reduceOp), algorithm_);
+  return completion_->add(rank_, c10d::OpType::ALLREDUCE, std::move(work), tensors);
+}
+
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::broadcast(std::vector<at::Tensor>& tensors,
+                                                              const c10d::BroadcastOptions& options) {
+  const at::Tensor& tensor = only(tensors);
+  last_start_ = std::chrono::steady_clock::now();
+  auto work =
+      communicator_.broadcast(tensor.mutable_data_ptr(), tensor.nbytes(), static_cast<int>(options.rootRank));
+  return completion_->add(rank_, c10d::OpType::BROADCAST, std::move(work), tensors);
+}
+
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allgather(std::vector<std::vector<at::Tensor>>& outputs,
+                                                              std::vector<at::Tensor>& inputs,
+                                                              const c10d::AllgatherOptions&) {
+  const at::Tensor input = only(inputs).contiguous();
+  MUSTER_ASSERT(outputs.size() == 1 && static_cast<int>(outputs[0].size()) == size_);
+  std::vector<std::int64_t> shape{size_};
+  shape.insert(shape.end(), input.sizes().begin(), input.sizes().end());
+  const at::Tensor gathered = at::empty(shape, input.options());
+  last_start_ = std::chrono::steady_clock::now();
+  auto work = communicator_.all_gather(input.const_data_ptr(), input.nbytes(), gathered.mutable_data_ptr());
+  return completion_->add(rank_, c10d::OpType::ALLGATHER, std::move(work), outputs[0],
+                          [input, gathered, list = outputs[0]] {
+                            at::NoGradGuard no_grad;
+                            for (std::size_t r = 0; r < list.size(); ++r) {
+                              list[r].copy_(gathered[static_cast<std::int64_t>(r)]);
+                            }
+                          });
+}
+
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_allgather_base(at::Tensor& output, at::Tensor& input,
+                                                                    const c10d::AllgatherOptions&) {
+  require_dense(output);
+  require_dense(input);
+  MUSTER_ASSERT(output.nbytes() == input.nbytes() * static_cast<std::size_t>(size_));
+  last_start_ = std::chrono::steady_clock::now();
+  auto work = communicator_.all_gather(input.const_data_ptr(), input.nbytes(), output.mutable_data_ptr());
+  return completion_->add(rank_, c10d::OpType::_ALLGATHER_BASE, std::move(work), {output}, [input] {});
+}
+
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_reduce_scatter_base(
+    at::Tensor& output, at::Tensor& input, const c10d::ReduceScatterOptions& options) {
+  require_dense(output);
+  require_dense(input);
+  MUSTER_ASSERT(input.numel() == output.numel() * size_ && input.scalar_type() == output.scalar_type());
+  last_start_ = std::chrono::steady_clock::now();
+  auto work = communicator_.reduce_scatter(input.const_data_ptr(), output.mutable_data_ptr(),
+                                           static_cast<std::size_t>(output.numel()),
+                                           wire_type(output.scalar_type()), reduce_op(options.reduceOp));
+  return completion_->add(rank_, c10d::OpType::_REDUCE_SCATTER_BASE, std::move(work), {output}, [input] {});
+}
+
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::barrier(const c10d::BarrierOptions&) {
+  communicator_.barrier();
+  auto future = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+  future->markCompleted(c10::IValue(std::vector<at::Tensor>{}));
+  return c10::make_intrusive<FutureWork>(rank_, c10d::OpType::BARRIER, std::move(future));
+}
+
+c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const c10::intrusive_ptr<CommunicatorBackend>& backend) {
+  auto group = c10::make_intrusive<c10d::ProcessGroup>(backend->getRank(), backend->getSize());
+  group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::CUSTOM,
+                    c10::intrusive_ptr<c10d::Backend>(backend));
+  group->setDefaultBackend(c10d::ProcessGroup::BackendType::CUSTOM);
+  return group;
+}
+
+}  // namespace muster::workloads

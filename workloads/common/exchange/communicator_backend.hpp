@@ -1,0 +1,66 @@
+#pragma once
+/// c10d over our communicators: what the Reducer of LibTorch, and any C++ comm hook, exchanges gradients through.
+
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runner/communicator.hpp"
+
+namespace muster::workloads {
+
+/// A `c10d::Backend` whose collectives run on a Communicator, which must outlive it. Every rank must call the same
+/// collectives in the same order, from one thread at a time. Each call returns at once; its future is completed by
+/// one thread of the backend, in the order of the calls. A collective that fails puts its exception in the future.
+/// Tensors must lie dense in host memory.
+class CommunicatorBackend : public c10d::Backend {
+ public:
+  explicit CommunicatorBackend(Communicator& communicator,
+                               ExchangeAlgorithm algorithm = ExchangeAlgorithm::library);
+  ~CommunicatorBackend() override;
+
+  const std::string getBackendName() const override { return "muster"; }
+
+  /// How the all-reduces that are called from now on travel. The same on every rank.
+  void set_algorithm(ExchangeAlgorithm algorithm) { algorithm_ = algorithm; }
+
+  /// When the newest collective was handed over.
+  std::chrono::steady_clock::time_point last_start() const { return last_start_; }
+
+  /// One tensor, in place; SUM, MIN or MAX.
+  c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
+                                           const c10d::AllreduceOptions& options) override;
+  /// One tensor, from `options.rootRank`.
+  c10::intrusive_ptr<c10d::Work> broadcast(std::vector<at::Tensor>& tensors,
+                                           const c10d::BroadcastOptions& options) override;
+  /// One input; `outputs[0]` holds a tensor a rank.
+  c10::intrusive_ptr<c10d::Work> allgather(std::vector<std::vector<at::Tensor>>& outputs,
+                                           std::vector<at::Tensor>& inputs,
+                                           const c10d::AllgatherOptions& options) override;
+  c10::intrusive_ptr<c10d::Work> _allgather_base(at::Tensor& output, at::Tensor& input,
+                                                 const c10d::AllgatherOptions& options) override;
+  c10::intrusive_ptr<c10d::Work> _reduce_scatter_base(at::Tensor& output, at::Tensor& input,
+                                                      const c10d::ReduceScatterOptions& options) override;
+  c10::intrusive_ptr<c10d::Work> barrier(const c10d::BarrierOptions& options) override;
+
+ private:
+  class Completion;
+
+  Communicator& communicator_;
+  ExchangeAlgorithm algorithm_;
+  std::chrono::steady_clock::time_point last_start_;
+  std::unique_ptr<Completion> completion_;
+};
+
+/// A process group with `backend` for host memory: c10d's own functions take one.
+c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const c10::intrusive_ptr<CommunicatorBackend>& backend);
+
+/// Throws Error(internal) for a type that no file or wire of ours knows.
+DType wire_type(at::ScalarType type);
+
+}  // namespace muster::workloads

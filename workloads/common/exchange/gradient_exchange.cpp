@@ -1,0 +1,119 @@
+#include "workloads/common/exchange/gradient_exchange.hpp"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "core/error.hpp"
+#include "workloads/common/exchange/communicator_backend.hpp"
+
+namespace muster::workloads {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kFirstBucketBytes = 1 << 20;
+constexpr std::size_t kBroadcastBytes = 64 << 20;
+
+/// c10d's Reducer, whose bucket assignment can be read and, after a resume, held.
+class ResumableReducer : public c10d::Reducer {
+ public:
+  ResumableReducer(const std::vector<at::Tensor>& parameters, std::vector<std::vector<std::size_t>> buckets,
+                   c10::intrusive_ptr<c10d::ProcessGroup> group, std::size_t bucket_bytes,
+                   std::size_t first_bucket_bytes)
+      : c10d::Reducer(parameters, std::move(buckets), std::move(group),
+                      std::vector<bool>(parameters.size(), false), static_cast<std::int64_t>(bucket_bytes),
+                      /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/true, /*param_names=*/{},
+                      static_cast<std::int64_t>(first_bucket_bytes), /*skip_all_reduce_unused_params=*/false,
+                      /*use_python_reducer=*/false, /*bucket_bytes_cap_list=*/{}) {}
+
+  std::vector<std::vector<std::size_t>> buckets() const {
+    std::vector<std::vector<std::size_t>> result;
+    for (const Bucket& bucket : buckets_) result.push_back(bucket.variable_indices);
+    return result;
+  }
+  /// The buckets stay as they are: no backward pass is watched.
+  void hold_buckets() { has_rebuilt_bucket_ = true; }
+};
+
+/// Gradients become ready roughly from the last parameter to the first.
+std::vector<std::vector<std::size_t>> initial_buckets(const std::vector<at::Tensor>& parameters,
+                                                      std::size_t bucket_bytes, std::size_t first_bucket_bytes) {
+  auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(
+      parameters, {first_bucket_bytes, bucket_bytes}, std::vector<bool>(parameters.size(), false)));
+  std::reverse(buckets.begin(), buckets.end());
+  return buckets;
+}
+
+}  // namespace
+
+struct GradientExchange::State {
+  c10::intrusive_ptr<CommunicatorBackend> backend;
+  c10::intrusive_ptr<c10d::ProcessGroup> group;
+  std::unique_ptr<ResumableReducer> reducer;
+  bool settled = false;
+  ExchangeTimes times;
+};
+
+GradientExchange::GradientExchange(Communicator& communicator, std::vector<at::Tensor> parameters,
+                                   const ExchangeOptions& options)
+    : state_(std::make_unique<State>()) {
+  if (communicator.size() == 1) return;
+  MUSTER_ASSERT(options.bucket_mb > 0 && !parameters.empty());
+  state_->backend = c10::make_intrusive<CommunicatorBackend>(communicator, options.algorithm);
+  state_->group = make_process_group(state_->backend);
+  try {
+    c10d::verify_params_across_processes(state_->group, parameters, std::nullopt);
+  } catch (const c10::Error& error) {
+    throw Error(ExitCode::internal, std::string("the ranks' networks differ: ") + error.what_without_backtrace(),
+                "build the same network on every rank");
+  }
+
+  const auto bucket_bytes = static_cast<std::size_t>(std::ceil(options.bucket_mb * (1 << 20)));
+  const std::size_t first_bytes = std::min(kFirstBucketBytes, bucket_bytes);
+  auto buckets = options.buckets ? options.buckets->buckets : initial_buckets(parameters, bucket_bytes, first_bytes);
+  state_->reducer = std::make_unique<ResumableReducer>(parameters, std::move(buckets), state_->group, bucket_bytes,
+                                                       first_bytes);
+  if (options.hook) state_->reducer->register_comm_hook(options.hook(state_->group));
+  state_->settled = options.buckets && options.buckets->settled;
+  if (state_->settled) state_->reducer->hold_buckets();
+}
+
+GradientExchange::~GradientExchange() = default;
+
+void GradientExchange::backward(const at::Tensor& loss) {
+  if (!state_->reducer) {
+    loss.backward();
+    return;
+  }
+  state_->reducer->prepare_for_forward();
+  state_->reducer->prepare_for_backward({});
+  loss.backward();
+  const std::chrono::duration<double> exposed = Clock::now() - state_->backend->last_start();
+  state_->times.exposed_seconds = exposed.count();
+  if (!state_->settled) {
+    // At once, not before the next forward pass: a checkpoint after any step then holds the lasting assignment.
+    state_->reducer->rebuild_buckets();
+    state_->settled = true;
+  }
+}
+
+BucketAssignment GradientExchange::buckets() const {
+  if (!state_->reducer) return {};
+  return {state_->reducer->buckets(), state_->settled};
+}
+
+ExchangeTimes GradientExchange::times() const { return state_->times; }
+
+void broadcast_from_first(Communicator& communicator, const std::vector<at::Tensor>& tensors) {
+  if (communicator.size() == 1) return;
+  at::NoGradGuard no_grad;
+  const auto backend = c10::make_intrusive<CommunicatorBackend>(communicator);
+  c10d::broadcast_coalesced(make_process_group(backend), tensors, kBroadcastBytes, 0);
+}
+
+}  // namespace muster::workloads
