@@ -37,10 +37,14 @@ class FutureWork : public c10d::Work {
 
 ReduceOp reduce_op(const c10d::ReduceOp& op) {
   switch (op.op_) {
-    case c10d::ReduceOp::SUM: return ReduceOp::sum;
-    case c10d::ReduceOp::MIN: return ReduceOp::minimum;
-    case c10d::ReduceOp::MAX: return ReduceOp::maximum;
-    default: break;
+    case c10d::ReduceOp::SUM:
+      return ReduceOp::sum;
+    case c10d::ReduceOp::MIN:
+      return ReduceOp::minimum;
+    case c10d::ReduceOp::MAX:
+      return ReduceOp::maximum;
+    default:
+      break;
   }
   throw Error(ExitCode::internal, "this backend reduces by sum, minimum and maximum only",
               "choose one of them in the comm hook");
@@ -63,17 +67,28 @@ const at::Tensor& only(const std::vector<at::Tensor>& tensors) {
 
 DType wire_type(at::ScalarType type) {
   switch (type) {
-    case at::kByte: return DType::u8;
-    case at::kChar: return DType::i8;
-    case at::kShort: return DType::i16;
-    case at::kInt: return DType::i32;
-    case at::kLong: return DType::i64;
-    case at::kHalf: return DType::f16;
-    case at::kBFloat16: return DType::bf16;
-    case at::kFloat: return DType::f32;
-    case at::kDouble: return DType::f64;
-    case at::kBool: return DType::boolean;
-    default: break;
+    case at::kByte:
+      return DType::u8;
+    case at::kChar:
+      return DType::i8;
+    case at::kShort:
+      return DType::i16;
+    case at::kInt:
+      return DType::i32;
+    case at::kLong:
+      return DType::i64;
+    case at::kHalf:
+      return DType::f16;
+    case at::kBFloat16:
+      return DType::bf16;
+    case at::kFloat:
+      return DType::f32;
+    case at::kDouble:
+      return DType::f64;
+    case at::kBool:
+      return DType::boolean;
+    default:
+      break;
   }
   throw Error(ExitCode::internal, std::string("no wire type for ") + c10::toString(type),
               "convert the tensor to a floating or integer type first");
@@ -93,7 +108,8 @@ class CommunicatorBackend::Completion {
   }
 
   /// `tensors` are the future's value and stay alive with it; `afterwards` runs before the future completes.
-  c10::intrusive_ptr<c10d::Work> add(int rank, c10d::OpType type, PendingWork work, std::vector<at::Tensor> tensors,
+  c10::intrusive_ptr<c10d::Work> add(int rank, c10d::OpType type, PendingWork work,
+                                     std::vector<at::Tensor> tensors,
                                      std::function<void()> afterwards = nullptr) {
     auto future = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
     {
@@ -151,8 +167,9 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allreduce(std::vector<at::Te
                                                               const c10d::AllreduceOptions& options) {
   const at::Tensor& tensor = only(tensors);
   last_start_ = std::chrono::steady_clock::now();
-  auto work = communicator_.all_reduce(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()),
-                                       wire_type(tensor.scalar_type()), reduce_op(options.reduceOp), algorithm_);
+  auto work =
+      communicator_.all_reduce(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()),
+                               wire_type(tensor.scalar_type()), reduce_op(options.reduceOp), algorithm_);
   return completion_->add(rank_, c10d::OpType::ALLREDUCE, std::move(work), tensors);
 }
 
@@ -213,7 +230,8 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::barrier(const c10d::BarrierO
   return c10::make_intrusive<FutureWork>(rank_, c10d::OpType::BARRIER, std::move(future));
 }
 
-c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const c10::intrusive_ptr<CommunicatorBackend>& backend) {
+c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
+    const c10::intrusive_ptr<CommunicatorBackend>& backend) {
   auto group = c10::make_intrusive<c10d::ProcessGroup>(backend->getRank(), backend->getSize());
   group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::CUSTOM,
                     c10::intrusive_ptr<c10d::Backend>(backend));

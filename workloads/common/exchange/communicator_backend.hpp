@@ -1,5 +1,6 @@
 #pragma once
-/// c10d over our communicators: what the Reducer of LibTorch, and any C++ comm hook, exchanges gradients through.
+/// c10d over our communicators: what the Reducer of LibTorch, and any C++ comm hook, exchanges gradients
+/// through.
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
@@ -14,10 +15,10 @@
 
 namespace muster::workloads {
 
-/// A `c10d::Backend` whose collectives run on a Communicator, which must outlive it. Every rank must call the same
-/// collectives in the same order, from one thread at a time. Each call returns at once; its future is completed by
-/// one thread of the backend, in the order of the calls. A collective that fails puts its exception in the future.
-/// Tensors must lie dense in host memory.
+/// A `c10d::Backend` whose collectives run on a Communicator, which must outlive it. Every rank must call the
+/// same collectives in the same order, from one thread at a time. Each call returns at once; its future is
+/// completed by one thread of the backend, in the order of the calls. A collective that fails puts its
+/// exception in the future. Tensors must lie dense in host memory.
 class CommunicatorBackend : public c10d::Backend {
  public:
   explicit CommunicatorBackend(Communicator& communicator,
@@ -58,7 +59,8 @@ class CommunicatorBackend : public c10d::Backend {
 };
 
 /// A process group with `backend` for host memory: c10d's own functions take one.
-c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(const c10::intrusive_ptr<CommunicatorBackend>& backend);
+c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
+    const c10::intrusive_ptr<CommunicatorBackend>& backend);
 
 /// Throws Error(internal) for a type that no file or wire of ours knows.
 DType wire_type(at::ScalarType type);

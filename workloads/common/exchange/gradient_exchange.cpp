@@ -42,7 +42,8 @@ class ResumableReducer : public c10d::Reducer {
 
 /// Gradients become ready roughly from the last parameter to the first.
 std::vector<std::vector<std::size_t>> initial_buckets(const std::vector<at::Tensor>& parameters,
-                                                      std::size_t bucket_bytes, std::size_t first_bucket_bytes) {
+                                                      std::size_t bucket_bytes,
+                                                      std::size_t first_bucket_bytes) {
   auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(
       parameters, {first_bucket_bytes, bucket_bytes}, std::vector<bool>(parameters.size(), false)));
   std::reverse(buckets.begin(), buckets.end());
@@ -69,15 +70,17 @@ GradientExchange::GradientExchange(Communicator& communicator, std::vector<at::T
   try {
     c10d::verify_params_across_processes(state_->group, parameters, std::nullopt);
   } catch (const c10::Error& error) {
-    throw Error(ExitCode::internal, std::string("the ranks' networks differ: ") + error.what_without_backtrace(),
+    throw Error(ExitCode::internal,
+                std::string("the ranks' networks differ: ") + error.what_without_backtrace(),
                 "build the same network on every rank");
   }
 
   const auto bucket_bytes = static_cast<std::size_t>(std::ceil(options.bucket_mb * (1 << 20)));
   const std::size_t first_bytes = std::min(kFirstBucketBytes, bucket_bytes);
-  auto buckets = options.buckets ? options.buckets->buckets : initial_buckets(parameters, bucket_bytes, first_bytes);
-  state_->reducer = std::make_unique<ResumableReducer>(parameters, std::move(buckets), state_->group, bucket_bytes,
-                                                       first_bytes);
+  auto buckets =
+      options.buckets ? options.buckets->buckets : initial_buckets(parameters, bucket_bytes, first_bytes);
+  state_->reducer = std::make_unique<ResumableReducer>(parameters, std::move(buckets), state_->group,
+                                                       bucket_bytes, first_bytes);
   if (options.hook) state_->reducer->register_comm_hook(options.hook(state_->group));
   state_->settled = options.buckets && options.buckets->settled;
   if (state_->settled) state_->reducer->hold_buckets();
@@ -96,7 +99,8 @@ void GradientExchange::backward(const at::Tensor& loss) {
   const std::chrono::duration<double> exposed = Clock::now() - state_->backend->last_start();
   state_->times.exposed_seconds = exposed.count();
   if (!state_->settled) {
-    // At once, not before the next forward pass: a checkpoint after any step then holds the lasting assignment.
+    // At once, not before the next forward pass: a checkpoint after any step then holds the lasting
+    // assignment.
     state_->reducer->rebuild_buckets();
     state_->settled = true;
   }

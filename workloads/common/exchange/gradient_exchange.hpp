@@ -1,5 +1,6 @@
 #pragma once
-/// Averages gradients over the ranks while the backward pass still runs (Li et al. 2020, "PyTorch Distributed").
+/// Averages gradients over the ranks while the backward pass still runs (Li et al. 2020, "PyTorch
+/// Distributed").
 
 #include <torch/csrc/distributed/c10d/comm.hpp>
 
@@ -13,36 +14,39 @@
 
 namespace muster::workloads {
 
-/// Makes a comm hook over the exchange's process group. A hook replaces the averaging all-reduce of each bucket: what
-/// its future holds becomes the gradients, so it divides by the number of ranks itself.
+/// Makes a comm hook over the exchange's process group. A hook replaces the averaging all-reduce of each
+/// bucket: what its future holds becomes the gradients, so it divides by the number of ranks itself.
 using CommHookFactory =
     std::function<std::unique_ptr<c10d::CommHookInterface>(const c10::intrusive_ptr<c10d::ProcessGroup>&)>;
 
 struct ExchangeOptions {
   ExchangeAlgorithm algorithm = ExchangeAlgorithm::library;
-  double bucket_mb = 4;  ///< MiB of gradients after which a bucket is full; the first is full after at most one
+  double bucket_mb =
+      4;  ///< MiB of gradients after which a bucket is full; the first is full after at most one
   std::optional<BucketAssignment> buckets;  ///< a checkpoint's; nullopt: begin anew
   CommHookFactory hook;                     ///< empty: average
 };
 
 /// Where a step's exchange spent its time.
 struct ExchangeTimes {
-  double exposed_seconds = 0;  ///< from the last gradient to the last bucket's arrival: what nothing overlapped
+  double exposed_seconds =
+      0;  ///< from the last gradient to the last bucket's arrival: what nothing overlapped
 };
 
-/// One network's gradient exchange, on c10d's Reducer. Parameters and communicator must outlive it, and gradients must be
-/// cleared with set_to_none. Every rank must make it over the same parameters and call backward() alike. On one rank
-/// nothing is exchanged or copied.
+/// One network's gradient exchange, on c10d's Reducer. Parameters and communicator must outlive it, and
+/// gradients must be cleared with set_to_none. Every rank must make it over the same parameters and call
+/// backward() alike. On one rank nothing is exchanged or copied.
 class GradientExchange {
  public:
   /// Collective. Throws Error(internal) where the ranks' parameters differ in number, shape or type.
-  GradientExchange(Communicator& communicator, std::vector<at::Tensor> parameters, const ExchangeOptions& options);
+  GradientExchange(Communicator& communicator, std::vector<at::Tensor> parameters,
+                   const ExchangeOptions& options);
   ~GradientExchange();
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;
 
-  /// Collective. Runs the backward pass of `loss`, a scalar; then every parameter's grad is the mean over the ranks,
-  /// bitwise the same on each. The first call settles the buckets.
+  /// Collective. Runs the backward pass of `loss`, a scalar; then every parameter's grad is the mean over the
+  /// ranks, bitwise the same on each. The first call settles the buckets.
   void backward(const at::Tensor& loss);
 
   /// What a checkpoint must hold for sums in the same order.

@@ -22,12 +22,13 @@ at::Tensor per_channel(const at::Tensor& values, const at::Tensor& like) {
 }
 
 struct JointStatistics {
-  at::Tensor mean;  ///< fp64, C
-  at::Tensor var;   ///< fp64, C, biased
-  double count = 0; ///< samples a channel
+  at::Tensor mean;   ///< fp64, C
+  at::Tensor var;    ///< fp64, C, biased
+  double count = 0;  ///< samples a channel
 };
 
-JointStatistics joint_statistics(Communicator& communicator, const at::Tensor& input, const at::Tensor& like) {
+JointStatistics joint_statistics(Communicator& communicator, const at::Tensor& input,
+                                 const at::Tensor& like) {
   const std::int64_t channels = input.size(1);
   const auto own_count = static_cast<double>(input.numel() / channels);
   // Scratch statistics of the parameters' type keep the kernel from rounding to a bf16 input's.
@@ -52,7 +53,8 @@ JointStatistics joint_statistics(Communicator& communicator, const at::Tensor& i
     const double total = joint.count + count;
     const at::Tensor delta = all[r].narrow(0, 0, channels) - joint.mean;
     joint.mean = joint.mean + delta * (count / total);
-    squares = squares + all[r].narrow(0, channels, channels) * count + delta * delta * (joint.count * count / total);
+    squares = squares + all[r].narrow(0, channels, channels) * count +
+              delta * delta * (joint.count * count / total);
     joint.count = total;
   }
   joint.var = squares / joint.count;
@@ -61,8 +63,9 @@ JointStatistics joint_statistics(Communicator& communicator, const at::Tensor& i
 
 struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& running_mean, const at::Tensor& running_var,
-                            Communicator* communicator, double eps, double momentum) {
+                            const at::Tensor& bias, const at::Tensor& running_mean,
+                            const at::Tensor& running_var, Communicator* communicator, double eps,
+                            double momentum) {
     const JointStatistics joint = joint_statistics(*communicator, input, weight);
     const at::Tensor mean = joint.mean.to(weight.scalar_type());
     const at::Tensor var = joint.var.to(weight.scalar_type());
@@ -74,7 +77,8 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
     context->saved_data["communicator"] = reinterpret_cast<std::int64_t>(communicator);
     context->saved_data["eps"] = eps;
     context->saved_data["count"] = joint.count;
-    return std::get<0>(at::native_batch_norm(input, weight, bias, mean, var, /*training=*/false, momentum, eps));
+    return std::get<0>(
+        at::native_batch_norm(input, weight, bias, mean, var, /*training=*/false, momentum, eps));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& outputs) {
@@ -84,7 +88,8 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
     const double eps = context->saved_data["eps"].toDouble();
     const double count = context->saved_data["count"].toDouble();
 
-    // With the statistics held fixed: dy * weight / std, sum(dy * xhat), sum(dy). What the statistics add follows.
+    // With the statistics held fixed: dy * weight / std, sum(dy * xhat), sum(dy). What the statistics add
+    // follows.
     auto [grad_input, grad_weight, grad_bias] = at::native_batch_norm_backward(
         outputs[0], input, weight, mean, var, {}, {}, /*train=*/false, eps, {true, true, true});
 
@@ -93,16 +98,19 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
     sums.narrow(0, 0, channels).copy_(grad_bias);
     sums.narrow(0, channels, channels).copy_(grad_weight);
     communicator
-        ->all_reduce(sums.mutable_data_ptr(), static_cast<std::size_t>(sums.numel()), DType::f64, ReduceOp::sum)
+        ->all_reduce(sums.mutable_data_ptr(), static_cast<std::size_t>(sums.numel()), DType::f64,
+                     ReduceOp::sum)
         ->wait();
 
-    // dx = weight/std * (dy - mean(dy) - xhat * mean(dy * xhat)), written as grad_input - constant - input * slope.
+    // dx = weight/std * (dy - mean(dy) - xhat * mean(dy * xhat)), written as grad_input - constant - input *
+    // slope.
     const at::Tensor inverse_std = (var.to(at::kDouble) + eps).rsqrt();
     const at::Tensor scale = weight.to(at::kDouble) * inverse_std / count;
     const at::Tensor slope = scale * sums.narrow(0, channels, channels) * inverse_std;
     const at::Tensor constant = scale * sums.narrow(0, 0, channels) - mean.to(at::kDouble) * slope;
     const auto type = weight.scalar_type();
-    grad_input = grad_input - (input * per_channel(slope.to(type), input) + per_channel(constant.to(type), input));
+    grad_input =
+        grad_input - (input * per_channel(slope.to(type), input) + per_channel(constant.to(type), input));
     return {grad_input.to(input.scalar_type()), grad_weight, grad_bias, {}, {}, {}, {}, {}};
   }
 };
@@ -110,8 +118,8 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
 }  // namespace
 
 at::Tensor sync_batch_norm(Communicator& communicator, const at::Tensor& input, const at::Tensor& weight,
-                           const at::Tensor& bias, const at::Tensor& running_mean, const at::Tensor& running_var,
-                           const SyncBatchNormOptions& options) {
+                           const at::Tensor& bias, const at::Tensor& running_mean,
+                           const at::Tensor& running_var, const SyncBatchNormOptions& options) {
   MUSTER_ASSERT(input.dim() >= 2 && weight.defined() && bias.defined() && running_mean.defined());
   return SyncBatchNorm::apply(input, weight, bias, running_mean, running_var, &communicator, options.eps,
                               options.momentum);
