@@ -1,0 +1,33 @@
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "core/error.hpp"
+#include "core/error_report.hpp"
+#include "core/version.hpp"
+
+namespace muster {
+
+/// Each add_NAME_command sets `exit_code` when its subcommand ran.
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Turns an experiment matrix into finished, analysable training runs.", "muster");
+  app.set_version_flag("--version", std::string("muster ") + version());
+  app.require_subcommand(1);
+  app.footer("Example: muster run experiments/quickstart.toml");
+  int exit_code = static_cast<int>(ExitCode::ok);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? exit_code : static_cast<int>(ExitCode::usage);
+  }
+  return exit_code;
+}
+
+}  // namespace muster
+
+int main(int argc, char** argv) {
+  try {
+    return muster::run_command_line(argc, argv);
+  } catch (...) {
+    return muster::report_current_exception("muster");
+  }
+}
