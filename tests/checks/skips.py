@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Names the tests that ctest skipped, each with its reason, and fails where the preset does not allow the reason.
+"""Names the tests that ctest skipped, each with its reason; fails where the preset does not allow the reason.
 
 CMakePresets.json holds a pattern a test preset under vendor/muster/skips/allowed.
 """
@@ -14,24 +14,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def reason_of(output: str) -> str:
-    """The line that GTEST_SKIP or pytest printed, or the last one that says something."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for number, line in enumerate(lines):
-        if re.search(r": Skipped$", line) and number + 1 < len(lines):
-            return lines[number + 1]
-        if match := re.match(r"SKIPPED \[\d+\] (.*)", line):
-            return match[1]
-    return lines[-1] if lines else "no reason given"
+def reasons_of(output: str) -> list[str]:
+    """The lines that GTEST_SKIP printed; a binary under mpirun may pass some tests and skip others."""
+    lines = [line.strip() for line in output.splitlines()]
+    found = [
+        lines[at + 1] for at, line in enumerate(lines[:-1]) if line.endswith(": Skipped") and lines[at + 1]
+    ]
+    return list(dict.fromkeys(found))
 
 
 def skipped_tests(report: Path) -> list[tuple[str, str]]:
-    cases = ElementTree.parse(report).getroot().iter("testcase")
-    return [
-        (case.get("name", "?"), reason_of(case.findtext("system-out") or ""))
-        for case in cases
-        if case.get("status") in ("notrun", "disabled") or case.find("skipped") is not None
-    ]
+    """Name and reason of each skip in a JUnit file of ctest."""
+    rows = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        reasons = reasons_of(case.findtext("system-out") or "")
+        if not reasons and case.get("status") in ("notrun", "disabled"):
+            reasons = ["no reason given"]
+        rows += [(case.get("name", "?"), reason) for reason in reasons]
+    return rows
 
 
 def main() -> int:
