@@ -33,6 +33,12 @@ class AttemptPaths {
   std::filesystem::path log() const { return folder_ / "log.txt"; }  ///< stdout and stderr of the gang
   std::filesystem::path events() const { return folder_ / "events.jsonl"; }    ///< rank 0's
   std::filesystem::path metrics_h5() const { return folder_ / "metrics.h5"; }  ///< rank 0's
+  /// Rank 0's: the first declared table.
+  std::filesystem::path metrics_csv() const { return folder_ / "metrics.csv"; }
+  /// Rank 0's: any other table.
+  std::filesystem::path metrics_csv(const std::string& table) const {
+    return folder_ / ("metrics-" + table + ".csv");
+  }
   std::filesystem::path gang() const {
     return folder_ / "gang.json";
   }  ///< shim: what it was asked to start, where

@@ -1,5 +1,6 @@
 #pragma once
-/// Where an attempt's metric rows go: HDF5 (SWMR) and CSV, behind one interface. results/README.md documents the bytes.
+/// Where an attempt's metric rows go: HDF5 (SWMR) and CSV, behind one interface. results/README.md documents
+/// the bytes.
 
 #include <cstdint>
 #include <filesystem>
@@ -16,8 +17,8 @@ namespace muster {
 class MetricSink {
  public:
   virtual ~MetricSink() = default;
-  /// A row with one value a declared column; `attempt` and `unix_time` are added. Throws Error(internal) on a wrong
-  /// shape and Error(storage) where it cannot be written.
+  /// A row with one value a declared column; `attempt` and `unix_time` are added. Throws Error(internal) on a
+  /// wrong shape and Error(storage) where it cannot be written.
   virtual void append(const std::string& table, const std::vector<MetricValue>& row) = 0;
   /// Rows so far become visible to readers.
   virtual void flush() = 0;
@@ -45,11 +46,13 @@ struct MetricSinkOptions {
 /// Throws Error(storage).
 std::unique_ptr<MetricSink> open_metric_sink(const MetricSinkOptions& options);
 
-/// Makes a file that its writer left open readable without flags. Nothing to do on a clean file; the rows that were
-/// flushed stay. Call it only when its writer is dead. Throws Error(storage) where it cannot be mended.
+/// Makes a file that its writer left open readable without flags. Nothing to do on a clean file; the rows
+/// that were flushed stay. Call it only when its writer is dead. Throws Error(storage) where it cannot be
+/// mended.
 void mend_metrics(const std::filesystem::path& metrics_h5);
 
 /// Last row of a table, by column name; empty where there is none. For summaries.
-std::map<std::string, MetricValue> last_row(const std::filesystem::path& metrics_h5, const std::string& table);
+std::map<std::string, MetricValue> last_row(const std::filesystem::path& metrics_h5,
+                                            const std::string& table);
 
 }  // namespace muster
