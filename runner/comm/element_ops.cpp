@@ -32,7 +32,8 @@ void sum_f64(double* __restrict a, const double* __restrict b, std::size_t n) {
 MUSTER_EACH_INSTRUCTION_SET
 void sum_bf16(std::uint16_t* __restrict a, const std::uint16_t* __restrict b, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
-    const float sum = std::bit_cast<float>(std::uint32_t{a[i]} << 16) + std::bit_cast<float>(std::uint32_t{b[i]} << 16);
+    const float sum =
+        std::bit_cast<float>(std::uint32_t{a[i]} << 16) + std::bit_cast<float>(std::uint32_t{b[i]} << 16);
     const auto bits = std::bit_cast<std::uint32_t>(sum);
     const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     const std::uint32_t quiet_nan = (bits >> 16) | 0x40u;
@@ -62,7 +63,8 @@ void reduce_plain(void* accumulator, const void* operand, std::size_t n, ReduceO
       } else {
         using Unsigned = std::make_unsigned_t<T>;
         for (std::size_t i = 0; i < n; ++i)
-          a[i] = static_cast<T>(static_cast<Unsigned>(static_cast<Unsigned>(a[i]) + static_cast<Unsigned>(b[i])));
+          a[i] = static_cast<T>(
+              static_cast<Unsigned>(static_cast<Unsigned>(a[i]) + static_cast<Unsigned>(b[i])));
       }
       break;
     case ReduceOp::minimum:
@@ -77,8 +79,8 @@ void reduce_plain(void* accumulator, const void* operand, std::size_t n, ReduceO
 void reduce_bf16(std::uint16_t* a, const std::uint16_t* b, std::size_t n, ReduceOp op) {
   if (op == ReduceOp::sum) return sum_bf16(a, b, n);
   for (std::size_t i = 0; i < n; ++i) {
-    const float chosen =
-        pick(std::bit_cast<float>(std::uint32_t{a[i]} << 16), std::bit_cast<float>(std::uint32_t{b[i]} << 16), op);
+    const float chosen = pick(std::bit_cast<float>(std::uint32_t{a[i]} << 16),
+                              std::bit_cast<float>(std::uint32_t{b[i]} << 16), op);
     a[i] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(chosen) >> 16);
   }
 }
@@ -100,21 +102,29 @@ void reduce_boolean(std::uint8_t* a, const std::uint8_t* b, std::size_t n, Reduc
 
 void reduce_into(void* accumulator, const void* operand, std::size_t count, DType type, ReduceOp op) {
   switch (type) {
-    case DType::u8: return reduce_plain<std::uint8_t>(accumulator, operand, count, op);
-    case DType::i8: return reduce_plain<std::int8_t>(accumulator, operand, count, op);
-    case DType::i16: return reduce_plain<std::int16_t>(accumulator, operand, count, op);
-    case DType::i32: return reduce_plain<std::int32_t>(accumulator, operand, count, op);
-    case DType::i64: return reduce_plain<std::int64_t>(accumulator, operand, count, op);
-    case DType::f32: return reduce_plain<float>(accumulator, operand, count, op);
-    case DType::f64: return reduce_plain<double>(accumulator, operand, count, op);
+    case DType::u8:
+      return reduce_plain<std::uint8_t>(accumulator, operand, count, op);
+    case DType::i8:
+      return reduce_plain<std::int8_t>(accumulator, operand, count, op);
+    case DType::i16:
+      return reduce_plain<std::int16_t>(accumulator, operand, count, op);
+    case DType::i32:
+      return reduce_plain<std::int32_t>(accumulator, operand, count, op);
+    case DType::i64:
+      return reduce_plain<std::int64_t>(accumulator, operand, count, op);
+    case DType::f32:
+      return reduce_plain<float>(accumulator, operand, count, op);
+    case DType::f64:
+      return reduce_plain<double>(accumulator, operand, count, op);
     case DType::bf16:
-      return reduce_bf16(static_cast<std::uint16_t*>(accumulator), static_cast<const std::uint16_t*>(operand), count,
-                         op);
+      return reduce_bf16(static_cast<std::uint16_t*>(accumulator), static_cast<const std::uint16_t*>(operand),
+                         count, op);
     case DType::f16:
-      return reduce_f16(static_cast<std::uint16_t*>(accumulator), static_cast<const std::uint16_t*>(operand), count, op);
+      return reduce_f16(static_cast<std::uint16_t*>(accumulator), static_cast<const std::uint16_t*>(operand),
+                        count, op);
     case DType::boolean:
-      return reduce_boolean(static_cast<std::uint8_t*>(accumulator), static_cast<const std::uint8_t*>(operand), count,
-                            op);
+      return reduce_boolean(static_cast<std::uint8_t*>(accumulator),
+                            static_cast<const std::uint8_t*>(operand), count, op);
   }
 }
 

@@ -14,12 +14,14 @@ void sum_f16_portable(std::uint16_t* a, const std::uint16_t* b, std::size_t coun
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx,f16c"))) void sum_f16_f16c(std::uint16_t* a, const std::uint16_t* b, std::size_t count) {
+__attribute__((target("avx,f16c"))) void sum_f16_f16c(std::uint16_t* a, const std::uint16_t* b,
+                                                      std::size_t count) {
   std::size_t i = 0;
   for (; i + 8 <= count; i += 8) {
     const __m256 left = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + i)));
     const __m256 right = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(b + i)));
-    const __m128i sum = _mm256_cvtps_ph(_mm256_add_ps(left, right), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m128i sum =
+        _mm256_cvtps_ph(_mm256_add_ps(left, right), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(a + i), sum);
   }
   sum_f16_portable(a + i, b + i, count - i);
@@ -47,7 +49,8 @@ std::uint16_t f16_from_f32(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
   const std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
+  if (magnitude > 0x7f800000u)
+    return static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
   if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
   if (magnitude < 0x38800000u) {
     // Subnormal: adding 0.5 leaves the result, rounded by the processor, in the low bits.

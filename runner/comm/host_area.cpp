@@ -20,7 +20,8 @@ std::size_t area_bytes(int ranks) {
 }
 
 std::byte* map(int descriptor, int ranks) {
-  void* mapped = mmap(nullptr, area_bytes(ranks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
+  void* mapped =
+      mmap(nullptr, area_bytes(ranks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
   return mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
 }
 

@@ -33,8 +33,8 @@ struct alignas(64) HostMember {
   std::array<std::array<std::byte, kInlineBytes>, 2> slots{};
 };
 
-/// One mapping of the shared memory. Made by one rank, which keeps it until all have attached; freed with the last
-/// mapping, whatever way the processes end.
+/// One mapping of the shared memory. Made by one rank, which keeps it until all have attached; freed with the
+/// last mapping, whatever way the processes end.
 class HostArea {
  public:
   /// Throws Error(resources) where the host gives no memory.
@@ -50,7 +50,8 @@ class HostArea {
   Mailbox& mailbox(int from, int to) const;
 
  private:
-  HostArea(int descriptor, int ranks, std::byte* base) : descriptor_(descriptor), ranks_(ranks), base_(base) {}
+  HostArea(int descriptor, int ranks, std::byte* base)
+      : descriptor_(descriptor), ranks_(ranks), base_(base) {}
   int descriptor_ = -1;
   int ranks_ = 0;
   std::byte* base_ = nullptr;

@@ -121,7 +121,9 @@ class HostTransport final : public Transport {
     return box;
   }
 
-  void take(const Incoming& in) { received_[static_cast<std::size_t>(in.from)] = area_.mailbox(in.from, rank()).taken.advance(); }
+  void take(const Incoming& in) {
+    received_[static_cast<std::size_t>(in.from)] = area_.mailbox(in.from, rank()).taken.advance();
+  }
 
   void await_taken(const Outgoing& out) {
     if (out.to >= 0) area_.mailbox(rank(), out.to).taken.wait_for(sent_[static_cast<std::size_t>(out.to)]);
@@ -150,7 +152,8 @@ class HostTransport final : public Transport {
       if (peer != rank()) area_.member(peer).arrivals.wait_for(arrived_);
   }
 
-  /// Every rank sums all slots in rank order. The slots alternate: once all ranks have met again, the one before is free.
+  /// Every rank sums all slots in rank order. The slots alternate: once all ranks have met again, the one
+  /// before is free.
   void reduce_inline(void* data, std::size_t count, DType type, ReduceOp op) {
     const std::size_t bytes = count * size_of(type);
     const std::size_t slot = inline_calls_++ % 2;
@@ -196,8 +199,10 @@ class HostTransport final : public Transport {
     for (int peer = 0; peer < size(); ++peer) {
       const auto* theirs = static_cast<const std::byte*>(area_.member(peer).address) + at;
       if (peer == 0) {
-        if (rank() == 0) sum = data + at;  // Rank 0's own piece is the first operand already.
-        else read(0, theirs, sum, bytes);
+        if (rank() == 0)
+          sum = data + at;  // Rank 0's own piece is the first operand already.
+        else
+          read(0, theirs, sum, bytes);
       } else if (peer == rank()) {
         reduce_into(sum, data + at, bytes / size_of(type), type, op);
       } else {
@@ -236,8 +241,8 @@ std::vector<std::unique_ptr<Transport>> make_host_transports(int size) {
   std::vector<std::unique_ptr<Transport>> ranks;
   const HostArea area = HostArea::create(size);
   for (int rank = 0; rank < size; ++rank)
-    ranks.push_back(
-        std::make_unique<HostTransport>(HostArea::attach(getpid(), area.descriptor(), size).value(), rank, size));
+    ranks.push_back(std::make_unique<HostTransport>(
+        HostArea::attach(getpid(), area.descriptor(), size).value(), rank, size));
   return ranks;
 }
 
@@ -249,7 +254,8 @@ std::unique_ptr<Transport> make_host_transport(Transport& parent, int colour, in
   std::erase_if(members, [&](const Applicant& other) { return other.colour != colour; });
   std::ranges::sort(members, {}, [](const Applicant& m) { return std::pair(m.key, m.parent_rank); });
   const int size = static_cast<int>(members.size());
-  const int rank = static_cast<int>(std::ranges::find(members, own.parent_rank, &Applicant::parent_rank) - members.begin());
+  const int rank = static_cast<int>(std::ranges::find(members, own.parent_rank, &Applicant::parent_rank) -
+                                    members.begin());
 
   std::optional<HostArea> made;
   Applicant offer = own;

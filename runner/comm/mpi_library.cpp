@@ -14,7 +14,8 @@ MpiLibrary::MpiLibrary() {
   MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
   if (level < MPI_THREAD_SERIALIZED) {
     MPI_Finalize();
-    throw Error(ExitCode::resources, "this MPI does not let a communication thread call it (MPI_THREAD_SERIALIZED)",
+    throw Error(ExitCode::resources,
+                "this MPI does not let a communication thread call it (MPI_THREAD_SERIALIZED)",
                 "load an MPI that was built with thread support");
   }
   one_at_a_time_ = level < MPI_THREAD_MULTIPLE;

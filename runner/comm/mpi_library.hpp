@@ -7,8 +7,8 @@
 
 namespace muster {
 
-/// MPI from Init to Finalize: the last owner ends it. MPI_THREAD_MULTIPLE is asked for; where only one thread at a time
-/// may call (MPI_THREAD_SERIALIZED), every call is made under `lock()`, and none of them blocks.
+/// MPI from Init to Finalize: the last owner ends it. MPI_THREAD_MULTIPLE is asked for; where only one thread
+/// at a time may call (MPI_THREAD_SERIALIZED), every call is made under `lock()`, and none of them blocks.
 class MpiLibrary {
  public:
   /// Throws Error(resources) where MPI allows less than MPI_THREAD_SERIALIZED.

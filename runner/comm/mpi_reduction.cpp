@@ -22,7 +22,8 @@ void reduce(void* in, void* in_out, int* length, MPI_Datatype*) {
 }
 
 template <std::size_t... kIndices>
-constexpr std::array<MPI_User_function*, sizeof...(kIndices)> make_functions(std::index_sequence<kIndices...>) {
+constexpr std::array<MPI_User_function*, sizeof...(kIndices)> make_functions(
+    std::index_sequence<kIndices...>) {
   return {&reduce<kIndices>...};
 }
 
@@ -32,16 +33,20 @@ constexpr auto kFunctions = make_functions(std::make_index_sequence<kTypes * kOp
 
 MPI_Datatype mpi_type(DType type) {
   switch (size_of(type)) {
-    case 1: return MPI_UINT8_T;
-    case 2: return MPI_UINT16_T;
-    case 4: return MPI_UINT32_T;
-    default: return MPI_UINT64_T;
+    case 1:
+      return MPI_UINT8_T;
+    case 2:
+      return MPI_UINT16_T;
+    case 4:
+      return MPI_UINT32_T;
+    default:
+      return MPI_UINT64_T;
   }
 }
 
 MPI_Op mpi_operation(DType type, ReduceOp op) {
   static std::mutex mutex;
-  static std::array<MPI_Op, kTypes * kOps> operations = [] {
+  static std::array<MPI_Op, kTypes* kOps> operations = [] {
     std::array<MPI_Op, kTypes * kOps> none{};
     none.fill(MPI_OP_NULL);
     return none;

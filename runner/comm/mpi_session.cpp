@@ -32,7 +32,7 @@ HostName this_host() {
 
 }  // namespace
 
-MpiSession::MpiSession(HostPath path) : library_(std::make_shared<MpiLibrary>()), path_(path) {
+MpiSession::MpiSession() : library_(std::make_shared<MpiLibrary>()) {
   const HostName own = this_host();
   const auto lock = library_->lock();
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
@@ -50,9 +50,9 @@ MpiSession::MpiSession(HostPath path) : library_(std::make_shared<MpiLibrary>())
 
 MpiSession::~MpiSession() = default;
 
-std::unique_ptr<QueuedCommunicator> MpiSession::world() {
+std::unique_ptr<QueuedCommunicator> MpiSession::world(HostPath path) {
   auto transport = make_mpi_transport(library_);
-  if (path_ == HostPath::shared_memory && host_size_ == size_)
+  if (path == HostPath::shared_memory && host_size_ == size_)
     if (auto on_host = make_host_transport(*transport, 0, rank_))
       return std::make_unique<QueuedCommunicator>(std::move(on_host), library_);
   return std::make_unique<QueuedCommunicator>(std::move(transport), library_);

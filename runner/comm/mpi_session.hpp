@@ -15,12 +15,12 @@ enum class HostPath {
   mpi,
 };
 
-/// Initialises MPI; ends it with the last communicator. One a process. Every rank must make it, and call world() and
-/// the destructor, in the same order.
+/// Initialises MPI; ends it with the last communicator. One a process. Every rank must make it, and call
+/// world() and the destructor, in the same order.
 class MpiSession {
  public:
   /// Throws Error(resources) where MPI does not allow threads.
-  explicit MpiSession(HostPath path = HostPath::shared_memory);
+  MpiSession();
   ~MpiSession();
 
   int rank() const { return rank_; }
@@ -29,14 +29,13 @@ class MpiSession {
   int host_size() const { return host_size_; }
 
   /// Collective: a new communicator over all ranks, with a thread and counters of its own.
-  std::unique_ptr<QueuedCommunicator> world();
+  std::unique_ptr<QueuedCommunicator> world(HostPath path = HostPath::shared_memory);
 
   /// Ends the gang with `code` as its exit status. From any rank, in any state.
   [[noreturn]] void abort(int code);
 
  private:
   std::shared_ptr<MpiLibrary> library_;
-  HostPath path_;
   int rank_ = 0;
   int size_ = 1;
   int host_rank_ = 0;

@@ -22,7 +22,9 @@ constexpr std::size_t kSegmentBytes = std::size_t{1} << 20;
 constexpr int kTag = 1;
 constexpr std::size_t kLargestCount = std::size_t{1} << 30;
 
-std::size_t segments_of(std::size_t bytes) { return std::max<std::size_t>(1, (bytes + kSegmentBytes - 1) / kSegmentBytes); }
+std::size_t segments_of(std::size_t bytes) {
+  return std::max<std::size_t>(1, (bytes + kSegmentBytes - 1) / kSegmentBytes);
+}
 
 std::size_t segment_length(std::size_t bytes, std::size_t segment) {
   return std::min(kSegmentBytes, bytes - segment * kSegmentBytes);
@@ -58,8 +60,8 @@ class MpiTransport final : public Transport {
       const int piece = static_cast<int>(std::min(kLargestCount, count - at));
       MPI_Request request = MPI_REQUEST_NULL;
       call([&] {
-        return MPI_Iallreduce(MPI_IN_PLACE, bytes + at * size_of(type), piece, mpi_type(type), operation, communicator_,
-                              &request);
+        return MPI_Iallreduce(MPI_IN_PLACE, bytes + at * size_of(type), piece, mpi_type(type), operation,
+                              communicator_, &request);
       });
       wait(request, nullptr);
     }
@@ -91,7 +93,8 @@ class MpiTransport final : public Transport {
         incoming.push_back(start_receive(static_cast<std::byte*>(in.data) + s * kSegmentBytes,
                                          segment_length(in.bytes, s), in.from));
     std::vector<MPI_Request> outgoing = start_sends(out);
-    for (std::size_t s = 0; s < incoming.size(); ++s) finish_receive(incoming[s], segment_length(in.bytes, s), in.from);
+    for (std::size_t s = 0; s < incoming.size(); ++s)
+      finish_receive(incoming[s], segment_length(in.bytes, s), in.from);
     for (MPI_Request& request : outgoing) wait(request, nullptr);
   }
 
@@ -109,8 +112,8 @@ class MpiTransport final : public Transport {
                                                 segment_length(in.bytes, s + 1), in.from);
         const std::size_t bytes = segment_length(in.bytes, s);
         finish_receive(requests[s % 2], bytes, in.from);
-        reduce_into(accumulator + s * kSegmentBytes, scratch_.data() + (s % 2) * kSegmentBytes, bytes / size_of(type),
-                    type, op);
+        reduce_into(accumulator + s * kSegmentBytes, scratch_.data() + (s % 2) * kSegmentBytes,
+                    bytes / size_of(type), type, op);
       }
     }
     for (MPI_Request& request : outgoing) wait(request, nullptr);
@@ -123,8 +126,8 @@ class MpiTransport final : public Transport {
     for (std::size_t s = 0; s < segments_of(out.bytes); ++s) {
       requests.push_back(MPI_REQUEST_NULL);
       call([&] {
-        return MPI_Isend(data + s * kSegmentBytes, static_cast<int>(segment_length(out.bytes, s)), MPI_BYTE, out.to, kTag,
-                         communicator_, &requests.back());
+        return MPI_Isend(data + s * kSegmentBytes, static_cast<int>(segment_length(out.bytes, s)), MPI_BYTE,
+                         out.to, kTag, communicator_, &requests.back());
       });
     }
     return requests;

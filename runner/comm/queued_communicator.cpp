@@ -18,13 +18,17 @@ std::int64_t nanoseconds_since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
 }
 
-void all_reduce_by(ExchangeAlgorithm algorithm, Transport& transport, void* data, std::size_t count, DType type,
-                   ReduceOp op) {
+void all_reduce_by(ExchangeAlgorithm algorithm, Transport& transport, void* data, std::size_t count,
+                   DType type, ReduceOp op) {
   switch (algorithm) {
-    case ExchangeAlgorithm::library: return transport.library_all_reduce(data, count, type, op);
-    case ExchangeAlgorithm::ring: return ring_all_reduce(transport, data, count, type, op);
-    case ExchangeAlgorithm::tree: return tree_all_reduce(transport, data, count, type, op);
-    case ExchangeAlgorithm::parameter_server: return parameter_server_all_reduce(transport, data, count, type, op);
+    case ExchangeAlgorithm::library:
+      return transport.library_all_reduce(data, count, type, op);
+    case ExchangeAlgorithm::ring:
+      return ring_all_reduce(transport, data, count, type, op);
+    case ExchangeAlgorithm::tree:
+      return tree_all_reduce(transport, data, count, type, op);
+    case ExchangeAlgorithm::parameter_server:
+      return parameter_server_all_reduce(transport, data, count, type, op);
   }
 }
 
@@ -87,13 +91,15 @@ PendingWork QueuedCommunicator::all_gather(const void* in, std::size_t bytes, vo
   return all_gather_v(in, out, std::vector<std::size_t>(static_cast<std::size_t>(size()), bytes));
 }
 
-PendingWork QueuedCommunicator::all_gather_v(const void* in, void* out, const std::vector<std::size_t>& bytes_of) {
+PendingWork QueuedCommunicator::all_gather_v(const void* in, void* out,
+                                             const std::vector<std::size_t>& bytes_of) {
   MUSTER_ASSERT(bytes_of.size() == static_cast<std::size_t>(size()));
   return submit(bytes_of[static_cast<std::size_t>(rank())],
                 [=, this] { ring_all_gather(*transport_, in, out, bytes_of); });
 }
 
-PendingWork QueuedCommunicator::reduce_scatter(const void* in, void* out, std::size_t count, DType type, ReduceOp op) {
+PendingWork QueuedCommunicator::reduce_scatter(const void* in, void* out, std::size_t count, DType type,
+                                               ReduceOp op) {
   return submit(count * size_of(type) * static_cast<std::size_t>(size()),
                 [=, this] { ring_reduce_scatter(*transport_, in, out, count, type, op); });
 }

@@ -33,7 +33,8 @@ class QueuedCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int colour, int key) override;
   Traffic traffic() const override;
 
-  /// all_reduce by `library`, on the caller's thread where nothing is queued: for small things that are waited for.
+  /// all_reduce by `library`, on the caller's thread where nothing is queued: for small things that are
+  /// waited for.
   void all_reduce_now(void* data, std::size_t count, DType type, ReduceOp op);
 
  private:

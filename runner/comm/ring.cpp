@@ -11,7 +11,8 @@ namespace {
 int wrap(int rank, int size) { return ((rank % size) + size) % size; }
 
 /// After it, piece r of rank r's `data` is the sum; the other pieces hold partial sums.
-void reduce_scatter_in_place(Transport& transport, std::byte* data, const Pieces& pieces, DType type, ReduceOp op) {
+void reduce_scatter_in_place(Transport& transport, std::byte* data, const Pieces& pieces, DType type,
+                             ReduceOp op) {
   const int n = transport.size();
   const std::size_t width = size_of(type);
   const int next = wrap(transport.rank() + 1, n);
@@ -53,7 +54,8 @@ void ring_all_reduce(Transport& transport, void* data, std::size_t count, DType 
   all_gather_in_place(transport, bytes, begins);
 }
 
-void ring_reduce_scatter(Transport& transport, const void* in, void* out, std::size_t count, DType type, ReduceOp op) {
+void ring_reduce_scatter(Transport& transport, const void* in, void* out, std::size_t count, DType type,
+                         ReduceOp op) {
   const auto n = static_cast<std::size_t>(transport.size());
   const std::size_t bytes = count * size_of(type);
   if (bytes == 0) return;
@@ -63,7 +65,8 @@ void ring_reduce_scatter(Transport& transport, const void* in, void* out, std::s
   std::memcpy(out, sums.get() + static_cast<std::size_t>(transport.rank()) * bytes, bytes);
 }
 
-void ring_all_gather(Transport& transport, const void* in, void* out, const std::vector<std::size_t>& bytes_of) {
+void ring_all_gather(Transport& transport, const void* in, void* out,
+                     const std::vector<std::size_t>& bytes_of) {
   std::vector<std::size_t> begins(bytes_of.size() + 1, 0);
   std::partial_sum(bytes_of.begin(), bytes_of.end(), begins.begin() + 1);
   auto* bytes = static_cast<std::byte*>(out);

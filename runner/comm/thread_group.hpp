@@ -8,7 +8,8 @@
 
 namespace muster {
 
-/// `size` communicators that belong together; element r is rank r. Same algorithms and sums as between processes.
+/// `size` communicators that belong together; element r is rank r. Same algorithms and sums as between
+/// processes.
 std::vector<std::unique_ptr<Communicator>> make_thread_group(int size);
 
 }  // namespace muster

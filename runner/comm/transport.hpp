@@ -11,9 +11,9 @@
 
 namespace muster {
 
-/// Blocking; one thread at a time may call. Messages between two ranks keep their order. Every receive names the exact
-/// size that is sent. Waiting leaves the core to other threads. Failures throw Error; a vanished peer may also be
-/// noticed by the gang's launcher alone, which then ends this process.
+/// Blocking; one thread at a time may call. Messages between two ranks keep their order. Every receive names
+/// the exact size that is sent. Waiting leaves the core to other threads. Failures throw Error; a vanished
+/// peer may also be noticed by the gang's launcher alone, which then ends this process.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -30,8 +30,8 @@ class Transport {
   /// Sends and receives at once; whole rings of ranks may call it together.
   void exchange(const void* out, std::size_t out_bytes, int to, void* in, std::size_t in_bytes, int from);
   /// As exchange; what comes in is reduced into `accumulator`. The two buffers must not overlap.
-  void exchange_reduce(const void* out, std::size_t out_bytes, int to, void* accumulator, std::size_t count, DType type,
-                       ReduceOp op, int from);
+  void exchange_reduce(const void* out, std::size_t out_bytes, int to, void* accumulator, std::size_t count,
+                       DType type, ReduceOp op, int from);
 
   /// All-reduce by the way that is best on this transport. Every rank must call this.
   virtual void library_all_reduce(void* data, std::size_t count, DType type, ReduceOp op) = 0;
@@ -56,7 +56,8 @@ class Transport {
     int from;  ///< -1: nothing is received
   };
   virtual void do_exchange(const Outgoing& out, const Incoming& in) = 0;
-  virtual void do_exchange_reduce(const Outgoing& out, const Incoming& accumulator, DType type, ReduceOp op) = 0;
+  virtual void do_exchange_reduce(const Outgoing& out, const Incoming& accumulator, DType type,
+                                  ReduceOp op) = 0;
 
  private:
   void count(const Outgoing& out, const Incoming& in);
