@@ -1,0 +1,43 @@
+#include "launcher/gang_order.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "core/durable_file.hpp"
+#include "core/error.hpp"
+
+namespace muster {
+
+std::string gang_order_to_json(const GangOrder& order) {
+  return nlohmann::ordered_json{{"argv", order.argv},
+                                {"environment", order.environment},
+                                {"cpus", order.cpus},
+                                {"gpus", order.gpus},
+                                {"claim", order.claim.string()},
+                                {"working_folder", order.working_folder.string()},
+                                {"kill_after_seconds", order.kill_after_seconds},
+                                {"launcher", nlohmann::ordered_json::parse(identity_to_json(order.launcher))}}
+             .dump(2) +
+         "\n";
+}
+
+GangOrder read_gang_order(const std::filesystem::path& file) {
+  const std::string text = read_text(file);
+  try {
+    const auto json = nlohmann::json::parse(text);
+    GangOrder order;
+    json.at("argv").get_to(order.argv);
+    json.at("environment").get_to(order.environment);
+    json.at("cpus").get_to(order.cpus);
+    json.at("gpus").get_to(order.gpus);
+    order.claim = json.at("claim").get<std::string>();
+    order.working_folder = json.at("working_folder").get<std::string>();
+    json.at("kill_after_seconds").get_to(order.kill_after_seconds);
+    order.launcher = identity_from_json(json.at("launcher").dump());
+    return order;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ExitCode::storage, std::string("a gang's order is damaged: ") + error.what(),
+                "remove the attempt's folder", SourcePlace{file});
+  }
+}
+
+}  // namespace muster

@@ -1,0 +1,29 @@
+#pragma once
+/// gang.json: what the launcher asks a shim to start. docs/gangs.md describes the protocol.
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/process_identity.hpp"
+
+namespace muster {
+
+struct GangOrder {
+  std::vector<std::string> argv;                   ///< started without a shell; argv[0] is looked up in PATH
+  std::map<std::string, std::string> environment;  ///< added to the launcher's
+  std::vector<int> cpus;                           ///< the gang is bound to them; empty: not bound
+  std::vector<std::string> gpus;                   ///< as CUDA_VISIBLE_DEVICES names them
+  std::filesystem::path claim;                     ///< the shim makes it before anything else
+  std::filesystem::path working_folder;            ///< of the gang; empty: the shim's
+  double kill_after_seconds = 2;  ///< from SIGTERM to SIGKILL, when the shim is told to end the gang
+  ProcessIdentity launcher;       ///< who gave the order
+};
+
+std::string gang_order_to_json(const GangOrder& order);
+
+/// Throws Error(storage) where the file is missing or damaged.
+GangOrder read_gang_order(const std::filesystem::path& file);
+
+}  // namespace muster
