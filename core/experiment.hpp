@@ -45,10 +45,12 @@ using Cell = std::map<std::string, Value>;
 /// `[matrix]`: the product of `grid`'s axes with the rows of `zip`; cells that match every key of an
 /// `exclude` table are dropped; then each `include` table is one more cell.
 struct Matrix {
-  std::vector<Axis> grid;
-  std::vector<Axis> zip;  ///< all of one length
+  std::vector<Axis> grid;  ///< in the file's order
+  std::vector<Axis> zip;   ///< all of one length
   std::vector<Cell> include;
   std::vector<Cell> exclude;
+  std::vector<SourcePlace> include_places;  ///< of each table, as many
+  std::vector<SourcePlace> exclude_places;
 };
 
 /// One TOML file, checked for everything that can be checked without the workload's schema.
@@ -61,7 +63,10 @@ struct Experiment {
   Resources resources;
   Policy policy;
   Matrix matrix;
-  std::map<std::string, SourcePlace> places;  ///< of every key, dotted from the root ("parameters.lr")
+  /// Of every key, dotted from the root ("parameters.lr"), and of every element of a list that is not a value
+  /// itself
+  /// ("command[1]", "matrix.grid.lr[0]", "matrix.include[2].lr").
+  std::map<std::string, SourcePlace> places;
 };
 
 /// Throws Error(config) with file:line:column: TOML syntax, unknown key (nearest known name), wrong type,

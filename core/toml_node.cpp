@@ -54,6 +54,9 @@ TomlNode convert(const toml::node& source, const SourcePlace& fallback, int dept
                     node.value_place);
       node.value = number->get();
     } else if (const auto* text = source.as_string()) {
+      if (text->get().find('\0') != std::string::npos)
+        throw Error(ExitCode::config, "a zero byte is in this text, which no path or argument can hold",
+                    "remove it", node.value_place);
       node.value = text->get();
     } else {
       throw Error(ExitCode::config, "a date or time is no value that muster knows", "put it in quotes",

@@ -147,10 +147,9 @@ Value checked(const ParameterSpec& spec, const Value& given, const std::optional
   if (!has_type(value, spec.type)) {
     const std::string wanted = name_of(spec.type);
     throw Error(ExitCode::config,
-                "parameter '" + spec.name + "' is the " + given.kind() + " " + given.canonical() +
-                    " but is asked for as " + (wanted == "integer" ? "an " : "a ") + wanted,
-                spec.required ? "give it as such" : "its default is " + spec.default_value.canonical(),
-                place);
+                "parameter '" + spec.name + "' must be " + (wanted == "integer" ? "an " : "a ") + wanted +
+                    ", not the " + given.kind() + " " + given.canonical(),
+                spec.required ? "" : "its default is " + spec.default_value.canonical(), place);
   }
   // A data set may be any path, or one of the choices: whether the path is there is seen when it is read.
   if (!spec.choices.empty() && !spec.is_data_path && value.is_string()) {
