@@ -27,6 +27,7 @@ inline constexpr const char* kClosedAttribute = "closed";
 inline constexpr const char* kTablesAttribute = "tables";
 inline constexpr const char* kUnitsAttribute = "units";
 inline constexpr const char* kHelpAttribute = "help";
+inline constexpr const char* kSourcesAttribute = "sources";
 
 /// Each throws Error(storage) naming `file`. Writing replaces an attribute's value; the text is UTF-8.
 void write_text_attribute(Hdf5Id object, const char* name, const std::string& text,

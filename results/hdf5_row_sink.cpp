@@ -58,7 +58,7 @@ const char* to_string(Visibility visibility) { return visibility == Visibility::
 
 Visibility visibility_in(const std::filesystem::path& folder) {
   struct statfs system {};
-  if (::statfs(folder.c_str(), &system) != 0) return Visibility::flush;
+  if (::statfs(folder.c_str(), &system) != 0) throw_storage_error(folder, "open", errno);
   const auto magic = static_cast<unsigned long>(system.f_type) & 0xffffffffUL;
   return std::ranges::find(kUnorderedFileSystems, magic) == kUnorderedFileSystems.end() ? Visibility::swmr
                                                                                         : Visibility::flush;

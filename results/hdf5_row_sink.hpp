@@ -21,6 +21,7 @@ enum class Visibility {
 const char* to_string(Visibility visibility);
 
 /// swmr, unless the file system of `folder` is known not to keep the order of writes.
+/// Throws Error(storage) where there is no such folder.
 Visibility visibility_in(const std::filesystem::path& folder);
 
 /// What the file says of itself in its root's attributes.

@@ -46,12 +46,14 @@ struct MetricSinkOptions {
 /// Throws Error(storage).
 std::unique_ptr<MetricSink> open_metric_sink(const MetricSinkOptions& options);
 
-/// Makes a file that its writer left open readable without flags. Nothing to do on a clean file; the rows
-/// that were flushed stay. Call it only when its writer is dead. Throws Error(storage) where it cannot be
-/// mended.
+/// Makes the files that a writer left open readable without flags, and the CSV files say the same as the HDF5
+/// one. Nothing to do on a clean file, or where there is none; the rows that were flushed stay, whenever this
+/// is interrupted. Call it only when the writer is dead. Throws Error(storage) where it cannot be mended.
 void mend_metrics(const std::filesystem::path& metrics_h5);
 
-/// Last row of a table, by column name; empty where there is none. For summaries.
+/// Last row of a table (empty name: the first declared one), by column name, without `attempt` and
+/// `unix_time`; empty where there is no file, table or row. Works while the file grows. For summaries. Throws
+/// Error(storage).
 std::map<std::string, MetricValue> last_row(const std::filesystem::path& metrics_h5,
                                             const std::string& table);
 

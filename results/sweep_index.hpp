@@ -23,8 +23,9 @@ struct SweepEntry {
   std::map<std::string, MetricValue> final_metrics;  ///< last row of the first table
 };
 
-/// Both written aside and renamed. sweep.h5: /tasks (a compound row a task) and /metrics/task-N, an external
-/// link to the task's metrics file, relative to the run's folder. Throws Error(storage).
+/// Both written aside and renamed. sweep.h5: /tasks (a compound row a task, the columns of summary.csv) and
+/// /metrics/task-N, an external link to the task's metrics file, relative to the run's folder. Throws
+/// Error(storage).
 void write_sweep_index(const std::filesystem::path& sweep_h5, const std::filesystem::path& summary_csv,
                        const std::vector<SweepEntry>& entries);
 
