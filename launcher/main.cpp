@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/error_report.hpp"
 #include "core/version.hpp"
+#include "launcher/command_plan.hpp"
 
 namespace muster {
 
@@ -14,6 +15,7 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Example: muster run experiments/quickstart.toml");
   int exit_code = static_cast<int>(ExitCode::ok);
+  add_plan_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,149 @@
+#include "launcher/plan.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/durable_file.hpp"
+#include "core/error.hpp"
+
+namespace muster {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+SourcePlace place_of(const Experiment& experiment, const std::string& resource) {
+  for (const char* prefix : {"matrix.grid.", "matrix.zip.", ""}) {
+    const auto found = experiment.places.find(prefix + ("resources." + resource));
+    if (found != experiment.places.end()) return found->second;
+  }
+  return SourcePlace{experiment.file};
+}
+
+std::string count(int number, const std::string& noun) {
+  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+std::optional<Refusal> refuse(const Experiment& experiment, const Task& task, const Capacity& capacity) {
+  const Resources& asked = task.resources;
+  const auto cpus = std::int64_t{asked.ranks} * asked.cpus_per_rank;
+  if (cpus > capacity.cpus && !asked.oversubscribe) {
+    const bool by_ranks = asked.ranks > capacity.cpus || asked.cpus_per_rank == 1;
+    return Refusal{count(asked.ranks, "rank") + " with " + count(asked.cpus_per_rank, "core") +
+                       " each need " + std::to_string(cpus) + " cores, but there " +
+                       (capacity.cpus == 1 ? "is " : "are ") + std::to_string(capacity.cpus),
+                   "ask for less, or set oversubscribe = true under [resources] to share cores",
+                   place_of(experiment, by_ranks ? "ranks" : "cpus_per_rank")};
+  }
+  const auto gpus = std::int64_t{asked.ranks} * asked.gpus_per_rank;
+  if (gpus > capacity.gpus) {
+    return Refusal{count(asked.ranks, "rank") + " with " + count(asked.gpus_per_rank, "GPU") + " each need " +
+                       std::to_string(gpus) + (gpus == 1 ? " GPU" : " GPUs") + ", but there " +
+                       (capacity.gpus == 1 ? "is " : "are ") + std::to_string(capacity.gpus),
+                   "ask for fewer GPUs, or say with --gpus how many there are",
+                   place_of(experiment, "gpus_per_rank")};
+  }
+  return std::nullopt;
+}
+
+Json to_json(const Value& value) {
+  // Canonical text is JSON, but for infinities.
+  Json json = Json::parse(value.canonical(), nullptr, false);
+  return json.is_discarded() ? Json(value.canonical()) : json;
+}
+
+Json to_json(const Resources& resources) {
+  return {{"ranks", resources.ranks},
+          {"cpus_per_rank", resources.cpus_per_rank},
+          {"gpus_per_rank", resources.gpus_per_rank},
+          {"oversubscribe", resources.oversubscribe},
+          {"exclusive", resources.exclusive}};
+}
+
+Json to_json(const PlannedTask& planned) {
+  Json json{{"number", planned.number},
+            {"id", planned.task.id},
+            {"folder", planned.task.folder_name()},
+            {"label", planned.task.label},
+            {"workload", planned.task.workload}};
+  json["cell"] = Json::object();
+  for (const auto& [key, value] : planned.task.cell) json["cell"][key] = to_json(value);
+  json["resources"] = to_json(planned.task.resources);
+  json["refused"] = planned.refusal ? Json(planned.refusal->problem) : Json(nullptr);
+  return json;
+}
+
+}  // namespace
+
+Plan make_plan(const Experiment& experiment, const std::vector<Task>& tasks, const Capacity& capacity,
+               const std::vector<NumberedTask>& earlier) {
+  Plan plan;
+  plan.experiment = experiment.name;
+  std::map<std::string, int> numbers;
+  int next = 0;
+  for (const NumberedTask& known : earlier) {
+    numbers[known.id] = known.number;
+    next = std::max(next, known.number + 1);
+  }
+  std::set<std::string> present;
+  for (const Task& task : tasks) {
+    const auto known = numbers.find(task.id);
+    const int number = known != numbers.end() ? known->second : next++;
+    present.insert(task.id);
+    plan.tasks.push_back({number, task, refuse(experiment, task, capacity)});
+  }
+  for (const NumberedTask& known : earlier) {
+    if (!present.contains(known.id)) plan.retired.push_back(known);
+  }
+  return plan;
+}
+
+void require_no_refusal(const Plan& plan) {
+  const PlannedTask* first = nullptr;
+  int refused = 0;
+  for (const PlannedTask& planned : plan.tasks) {
+    if (!planned.refusal) continue;
+    if (first == nullptr) first = &planned;
+    ++refused;
+  }
+  if (first == nullptr) return;
+  std::string others;
+  if (refused > 1) others = " (and so for " + count(refused - 1, "other task") + ")";
+  throw Error(ExitCode::resources,
+              "task-" + std::to_string(first->number) + " (" + first->task.label +
+                  ") has no room: " + first->refusal->problem + others,
+              first->refusal->advice, first->refusal->place);
+}
+
+std::string plan_to_json(const Plan& plan) {
+  Json json{{"format", 1}, {"experiment", plan.experiment}};
+  json["tasks"] = Json::array();
+  for (const PlannedTask& planned : plan.tasks) json["tasks"].push_back(to_json(planned));
+  json["retired"] = Json::array();
+  for (const NumberedTask& task : plan.retired)
+    json["retired"].push_back({{"number", task.number}, {"id", task.id}, {"folder", task.folder}});
+  return json.dump(1) + "\n";
+}
+
+std::vector<NumberedTask> read_plan_numbers(const std::filesystem::path& plan_file) {
+  std::vector<NumberedTask> numbers;
+  if (!std::filesystem::exists(plan_file)) return numbers;
+  try {
+    const Json json = Json::parse(read_text(plan_file));
+    for (const char* list : {"tasks", "retired"}) {
+      for (const Json& task : json.at(list)) {
+        numbers.push_back({task.at("number").get<int>(), task.at("id").get<std::string>(),
+                           task.at("folder").get<std::string>()});
+      }
+    }
+  } catch (const Json::exception& error) {
+    throw Error(ExitCode::storage, std::string("the run's plan is damaged: ") + error.what(),
+                "move the run's folder away to start a new run (finished tasks stay finished)",
+                SourcePlace{plan_file});
+  }
+  return numbers;
+}
+
+}  // namespace muster
