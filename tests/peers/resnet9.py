@@ -72,7 +72,7 @@ def normalise(images: Tensor) -> Tensor:
 def augment(images: Tensor, cutout: int = 8) -> Tensor:
     """Crop with padding 4, flip and cutout, on normalised images (N, 3, 32, 32)."""
     n = images.shape[0]
-    padded = nn.functional.pad(images, (4, 4, 4, 4))
+    padded = nn.functional.pad(images, (4, 4, 4, 4), mode="reflect")
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1)
     images = windows[torch.arange(n), :, torch.randint(0, 9, (n,)), torch.randint(0, 9, (n,))]
     images = torch.where(torch.rand(n, 1, 1, 1) < 0.5, images.flip(3), images)

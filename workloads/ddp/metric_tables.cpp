@@ -1,0 +1,123 @@
+#include "workloads/ddp/metric_tables.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "core/error.hpp"
+
+namespace muster::workloads {
+namespace {
+
+MetricColumn whole(const char* name, const char* unit, const char* help) {
+  return {name, MetricType::integer, unit, help};
+}
+
+MetricColumn real(const char* name, const char* unit, const char* help) {
+  return {name, MetricType::floating, unit, help};
+}
+
+std::int64_t classes_of(const TestFigures& test) {
+  return std::llround(std::sqrt(static_cast<double>(test.confusion.size())));
+}
+
+}  // namespace
+
+std::vector<MetricTable> ddp_metric_tables() {
+  const MetricColumn epoch = whole("epoch", "1", "counts from 1");
+  const MetricColumn busy =
+      real("exchange_busy_seconds", "s", "rank 0 inside collectives, on whichever thread");
+  const MetricColumn exposed =
+      real("exchange_exposed_seconds", "s", "rank 0 waiting for gradients that no computation overlapped");
+  const MetricColumn sent =
+      whole("bytes_sent", "B", "by rank 0; for exchange.algorithm = library its payload");
+  const MetricColumn received = whole("bytes_received", "B", "by rank 0");
+  const MetricColumn lr = real("lr", "1", "learning rate of the newest step");
+  return {
+      {"epoch",
+       {epoch, real("train_loss", "1", "mean over the epoch's steps and all ranks, with label smoothing"),
+        real("test_loss", "1", "mean cross entropy; NaN where the epoch was not tested"),
+        real("test_accuracy", "1", "share of right answers; NaN where the epoch was not tested"),
+        real("images_per_second", "images/s", "of all ranks, training alone"), lr,
+        real("seconds", "s", "training alone"), real("test_seconds", "s", "testing"), busy, exposed, sent,
+        received}},
+      {"step",
+       {whole("step", "1", "optimiser steps done"), epoch, real("loss", "1", "mean over all ranks"), lr,
+        real("seconds", "s", "from the batch to the updated weights"), busy, exposed, sent, received}},
+      {"class",
+       {epoch, whole("class", "1", "index"), whole("images", "1", "test images of this class"),
+        real("accuracy", "1", "share of them that was recognised")}},
+      {"confusion",
+       {epoch, whole("label", "1", "index"), whole("predicted", "1", "index"),
+        whole("count", "1", "test images")}},
+  };
+}
+
+std::string to_text(const EpochSums& sums) {
+  char text[256];
+  std::snprintf(text, sizeof text, "%a %lld %a %a %a %lld %lld", sums.loss,
+                static_cast<long long>(sums.steps), sums.seconds, sums.exchange_busy, sums.exchange_exposed,
+                static_cast<long long>(sums.bytes_sent), static_cast<long long>(sums.bytes_received));
+  return text;
+}
+
+EpochSums epoch_sums_from(const std::string& text) {
+  EpochSums sums;
+  long long steps = 0;
+  long long sent = 0;
+  long long received = 0;
+  if (std::sscanf(text.c_str(), "%la %lld %la %la %la %lld %lld", &sums.loss, &steps, &sums.seconds,
+                  &sums.exchange_busy, &sums.exchange_exposed, &sent, &received) != 7) {
+    throw Error(ExitCode::checkpoint, "the checkpoint's epoch sums cannot be read",
+                "remove the checkpoints that another version wrote, and start again");
+  }
+  sums.steps = steps;
+  sums.bytes_sent = sent;
+  sums.bytes_received = received;
+  return sums;
+}
+
+EpochSums& operator+=(EpochSums& sums, const StepFigures& step) {
+  sums.loss += step.loss;
+  sums.steps += 1;
+  sums.seconds += step.seconds;
+  sums.exchange_busy += step.exchange_busy;
+  sums.exchange_exposed += step.exchange_exposed;
+  sums.bytes_sent += step.bytes_sent;
+  sums.bytes_received += step.bytes_received;
+  return sums;
+}
+
+void append_step(Metrics& metrics, std::int64_t step, std::int64_t epoch, const StepFigures& figures) {
+  metrics.append("step", {step, epoch, figures.loss, figures.lr, figures.seconds, figures.exchange_busy,
+                          figures.exchange_exposed, figures.bytes_sent, figures.bytes_received});
+}
+
+void append_epoch(Metrics& metrics, std::int64_t epoch, double lr, std::int64_t images, const EpochSums& sums,
+                  const TestFigures* test) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  metrics.append("epoch", {epoch, sums.loss / static_cast<double>(sums.steps), test ? test->loss : kNone,
+                           test ? test->accuracy : kNone, static_cast<double>(images) / sums.seconds, lr,
+                           sums.seconds, test ? test->seconds : 0.0, sums.exchange_busy,
+                           sums.exchange_exposed, sums.bytes_sent, sums.bytes_received});
+  if (!test) return;
+  const std::int64_t classes = classes_of(*test);
+  for (std::int64_t c = 0; c < classes; ++c) {
+    std::int64_t images_of_class = 0;
+    for (std::int64_t p = 0; p < classes; ++p) images_of_class += test->confusion[c * classes + p];
+    const auto right = static_cast<double>(test->confusion[c * classes + c]);
+    metrics.append("class", {epoch, c, images_of_class,
+                             images_of_class ? right / static_cast<double>(images_of_class) : kNone});
+  }
+}
+
+void append_confusion(Metrics& metrics, std::int64_t epoch, const TestFigures& test) {
+  const std::int64_t classes = classes_of(test);
+  for (std::int64_t label = 0; label < classes; ++label) {
+    for (std::int64_t predicted = 0; predicted < classes; ++predicted) {
+      metrics.append("confusion", {epoch, label, predicted, test.confusion[label * classes + predicted]});
+    }
+  }
+}
+
+}  // namespace muster::workloads
