@@ -54,7 +54,10 @@ def read_cifar10(folder: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
     def read(names: list[str]) -> tuple[Tensor, Tensor]:
         rows = torch.cat(
-            [torch.frombuffer(bytearray((folder / n).read_bytes()), dtype=torch.uint8).view(-1, 3073) for n in names]
+            [
+                torch.frombuffer(bytearray((folder / n).read_bytes()), dtype=torch.uint8).view(-1, 3073)
+                for n in names
+            ]
         )
         return rows[:, 1:].reshape(-1, 3, 32, 32).contiguous(), rows[:, 0].long()
 

@@ -20,7 +20,9 @@ from resnet9 import ResNet9, augment, normalise, read_cifar10
 from torch import Tensor, nn
 
 
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor, autocast: contextlib.AbstractContextManager) -> float:
+def accuracy(
+    model: nn.Module, images: Tensor, labels: Tensor, autocast: contextlib.AbstractContextManager
+) -> float:
     model.eval()
     with torch.no_grad(), autocast:
         hits = sum(

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Gradients on 2, 3 and 4 ranks against the full batch's and the shards' mean, in fp64; the exchange's bytes.
+set -euo pipefail
+status=0
+for ranks in 2 3 4; do
+  OMP_NUM_THREADS=1 mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 -n "$ranks" \
+    "$MUSTER_BUILD/tests/ddp_gradients_test" --gtest_brief=1 "$@" || status=1
+done
+((status == 0)) && echo "PASS" || echo "FAIL"
+exit "$status"

@@ -1,0 +1,107 @@
+"""What the proofs share: running muster and peers, reading metrics, judging figures."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("MUSTER_BUILD", ROOT / "build"))
+DATA = Path(os.environ.get("MUSTER_TEST_DATA", ROOT.parent / "shared" / "data"))
+PEERS_PYTHON = Path(
+    os.environ.get("PEERS_PYTHON") or os.environ.get("MUSTER_PEER_PYTHON") or ROOT / ".venv-peers/bin/python"
+)
+PEERS = ROOT / "tests" / "peers"
+
+
+def environment(**more: str) -> dict[str, str]:
+    values = dict(os.environ, OMP_NUM_THREADS="1", **more)
+    if os.geteuid() == 0:
+        values |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    return values
+
+
+def require_peers() -> None:
+    if not PEERS_PYTHON.exists():
+        sys.exit(f"no peer Python at {PEERS_PYTHON}: run './dev setup --peers', or set MUSTER_PEER_PYTHON")
+
+
+def require_data(name: str) -> Path:
+    folder = DATA / name
+    if not folder.is_dir():
+        sys.exit(f"no data at {folder}: set MUSTER_TEST_DATA to the folder that holds {name}")
+    return folder.resolve()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="muster-proof-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def checked(command: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
+    """Runs a command; where it fails, shows what it said and ends the proof."""
+    done = subprocess.run(
+        [str(c) for c in command], text=True, capture_output=True, env=environment(), **options
+    )
+    if done.returncode != 0:
+        print(done.stdout[-4000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
+        sys.exit(f"exit status {done.returncode}: {' '.join(str(c) for c in command)}")
+    return done
+
+
+def muster_run(experiment: Path, runs: Path) -> float:
+    """Seconds that `muster run` took."""
+    start = time.perf_counter()
+    checked([BUILD / "bin" / "muster", "run", experiment, "--runs", runs])
+    return time.perf_counter() - start
+
+
+def tasks(runs: Path, experiment: str) -> list[Path]:
+    return sorted((runs / experiment / "tasks").iterdir())
+
+
+def rows(task: Path, table: str = "") -> list[dict[str, float]]:
+    """A task's metrics: the first table, or a named other one."""
+    with (task / (f"metrics-{table}.csv" if table else "metrics.csv")).open(newline="") as file:
+        return [{k: float(v) if v else float("nan") for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def shown(values: Sequence[float], digits: int = 1) -> str:
+    return "[" + " ".join(f"{v:.{digits}f}" for v in values) + f"] median {median(values):.{digits}f}"
+
+
+class Verdict:
+    """Collects judgements; `finish` prints them and ends the program with 0 where all hold."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.failed = False
+
+    def at_least(self, what: str, value: float, bound: float) -> None:
+        self._add(what, value, ">=", bound, value >= bound)
+
+    def at_most(self, what: str, value: float, bound: float) -> None:
+        self._add(what, value, "<=", bound, value <= bound)
+
+    def _add(self, what: str, value: float, relation: str, bound: float, holds: bool) -> None:
+        self.lines.append(
+            f"{'PASS' if holds else 'FAIL'}  {what}: {value:.4g} (asked: {relation} {bound:.4g})"
+        )
+        self.failed |= not holds
+
+    def finish(self) -> None:
+        print("\n".join(["", *self.lines]))
+        sys.exit(1 if self.failed else 0)
