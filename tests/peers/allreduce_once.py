@@ -1,4 +1,7 @@
-"""The shortest distributed task: start, all-reduce once, write a row. torchrun --nproc-per-node 2 allreduce_once.py OUT.csv"""
+"""The shortest distributed task: start, all-reduce once, write a row.
+
+torchrun --nproc-per-node 2 allreduce_once.py OUT.csv
+"""
 
 from __future__ import annotations
 

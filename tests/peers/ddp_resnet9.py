@@ -1,9 +1,10 @@
-"""Times steps of ResNet-9 under torchrun, DistributedDataParallel and gloo: the peer of muster's ddp workload.
+"""Times steps of ResNet-9 under torchrun, DistributedDataParallel and gloo: the peer of the ddp workload.
 
 torchrun --nproc-per-node 2 ddp_resnet9.py --batch 64 --dtype bf16 --steps 30
 
-The peer gets what a careful user gives it: one thread a rank bound to its own CPU, channels-last, autocast, gradients
-as bucket views, the fused optimiser, data in memory. Rank 0 prints one JSON line: the seconds of every timed step.
+The peer gets what a careful user gives it: one thread a rank bound to its own CPU, channels-last, autocast,
+gradients as bucket views, the fused optimiser, data in memory. Rank 0 prints one JSON line: the seconds of
+every timed step.
 """
 
 from __future__ import annotations

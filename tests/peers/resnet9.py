@@ -1,4 +1,4 @@
-"""ResNet-9 (myrtle.ai) and its input pipeline in plain PyTorch: what muster's workloads are measured against."""
+"""ResNet-9 (myrtle.ai) and its input pipeline in plain PyTorch: what muster is measured against."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Images/s of 2 ranks beside torchrun + DDP + gloo, scaling from 1 rank, and the cost of starting a task.
-"""Everything in one run, interleaved, on the same model, batch, type and number of threads; raw samples and medians."""
+"""Everything in one run, interleaved, on the same model, batch, type and number of threads."""
 
 from __future__ import annotations
 

@@ -85,7 +85,9 @@ TEST_P(GradientExchangeOn, GivesEveryRankTheFullBatchsGradients) {
       EXPECT_LT(distance(gradients(net), expected[static_cast<std::size_t>(step)]), 1e-12) << "step " << step;
       descend(net);
     }
-    if (communicator.size() > 1) EXPECT_GT(exchange.buckets().buckets.size(), 2U);
+    if (communicator.size() > 1) {
+      EXPECT_GT(exchange.buckets().buckets.size(), 2U);
+    }
   });
   for (int r = 1; r < ranks; ++r) {
     for (std::size_t i = 0; i < nets[0]->parameters().size(); ++i) {
