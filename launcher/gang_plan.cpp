@@ -1,0 +1,83 @@
+#include "launcher/gang_plan.hpp"
+
+#include <cctype>
+
+#include "core/command_template.hpp"
+#include "launcher/cpu_list.hpp"
+
+namespace muster {
+
+namespace {
+
+constexpr const char* kExec = "exec";
+
+std::string join(const std::vector<std::string>& items, const char* separator) {
+  std::string text;
+  for (const std::string& item : items) {
+    if (!text.empty()) text += separator;
+    text += item;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> rank_command(const Task& task, const TaskPaths& paths, int attempt,
+                                      const GangPrograms& programs) {
+  if (task.workload == kExec) return fill_command(task.command, task.parameters);
+  return {programs.runner.string(), "--task", paths.folder().string(), "--attempt", std::to_string(attempt)};
+}
+
+bool needs_mpirun(const Task& task) { return task.workload != kExec || task.resources.ranks > 1; }
+
+std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, int attempt,
+                                      const GangPrograms& programs) {
+  const std::vector<std::string> command = rank_command(task, paths, attempt, programs);
+  if (!needs_mpirun(task)) return command;
+  // The launcher and the runner bind; mpirun must neither bind nor count cores where hardware threads are
+  // slots.
+  std::vector<std::string> argv{"mpirun", "--bind-to", "none", "--use-hwthread-cpus"};
+  if (task.resources.oversubscribe) {
+    argv.insert(argv.end(), {"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
+  }
+  argv.insert(argv.end(), {"-n", std::to_string(task.resources.ranks)});
+  argv.insert(argv.end(), command.begin(), command.end());
+  return argv;
+}
+
+std::map<std::string, std::string> gang_environment(const Task& task, const TaskPaths& paths, int attempt,
+                                                    const Assignment& assignment,
+                                                    const GangPrograms& programs) {
+  std::string cpus;
+  for (const auto& of_rank : assignment.rank_cpus)
+    cpus += (cpus.empty() ? "" : ";") + format_cpu_list(of_rank);
+  std::map<std::string, std::string> environment{
+      {"MUSTER_ATTEMPT", paths.attempt(attempt).string()},
+      {"MUSTER_CPUS", cpus},
+      {"CUDA_VISIBLE_DEVICES", join(assignment.gpus, ",")},
+      {"CUDA_DEVICE_ORDER", "PCI_BUS_ID"},
+      {"OMP_NUM_THREADS", std::to_string(task.resources.cpus_per_rank)},
+  };
+  if (programs.as_root && needs_mpirun(task)) {
+    environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
+    environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  }
+  if (task.workload == kExec) {
+    environment["MUSTER_TASK_ID"] = task.id;
+    environment["MUSTER_TASK_FOLDER"] = paths.folder().string();
+    environment["MUSTER_SEED"] = std::to_string(task.seed());
+    for (const auto& [name, value] : task.parameters) environment[parameter_variable(name)] = value.text();
+  }
+  return environment;
+}
+
+std::string parameter_variable(const std::string& parameter) {
+  std::string variable = "MUSTER_PARAM_";
+  for (const char c : parameter) {
+    const auto byte = static_cast<unsigned char>(c);
+    variable += std::isalnum(byte) ? static_cast<char>(std::toupper(byte)) : '_';
+  }
+  return variable;
+}
+
+}  // namespace muster

@@ -1,0 +1,41 @@
+#pragma once
+/// The command line and environment of a task's gang. Pure: nothing is looked up.
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/run_paths.hpp"
+#include "core/task.hpp"
+#include "launcher/packer.hpp"
+
+namespace muster {
+
+/// The programs that gangs on this machine need.
+struct GangPrograms {
+  std::filesystem::path runner;  ///< muster-runner
+  bool as_root = false;          ///< Open MPI refuses root unless told twice that it may
+};
+
+/// What a rank of the gang runs: muster-runner with the task, or the command of `exec` with its placeholders
+/// filled.
+std::vector<std::string> rank_command(const Task& task, const TaskPaths& paths, int attempt,
+                                      const GangPrograms& programs);
+
+/// `mpirun ... rank_command`; of `exec` with one rank the command alone.
+std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, int attempt,
+                                      const GangPrograms& programs);
+
+/// True where gang_command starts with mpirun.
+bool needs_mpirun(const Task& task);
+
+/// Added to the launcher's environment; docs/gangs.md lists the names.
+std::map<std::string, std::string> gang_environment(const Task& task, const TaskPaths& paths, int attempt,
+                                                    const Assignment& assignment,
+                                                    const GangPrograms& programs);
+
+/// "exchange.algorithm" -> "MUSTER_PARAM_EXCHANGE_ALGORITHM".
+std::string parameter_variable(const std::string& parameter);
+
+}  // namespace muster

@@ -1,0 +1,77 @@
+#include "launcher/verdict.hpp"
+
+#include <csignal>
+#include <cstring>
+
+#include "core/error.hpp"
+
+namespace muster {
+
+namespace {
+
+constexpr int kCannotExecute = 126;
+constexpr int kCommandNotFound = 127;
+constexpr int kSignalBase = 128;
+
+/// Exit codes of muster-runner that a second try cannot change. Storage can: space may have been made.
+bool is_final(int exit_code) {
+  switch (static_cast<ExitCode>(exit_code)) {
+    case ExitCode::usage:
+    case ExitCode::config:
+    case ExitCode::data:
+    case ExitCode::resources:
+    case ExitCode::workload:
+    case ExitCode::diverged:
+    case ExitCode::checkpoint:
+    case ExitCode::internal:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// 0 where no signal ended it; mpirun reports a rank's signal as a shell does.
+int signal_of(const ExitRecord& exit) {
+  if (exit.signal != 0) return exit.signal;
+  const int signal = exit.exit_code - kSignalBase;
+  return signal > 0 && signal < NSIG ? signal : 0;
+}
+
+std::string signal_text(int signal) {
+  std::string text = "ended by signal " + std::to_string(signal) + " (" + strsignal(signal) + ")";
+  if (signal == SIGKILL) text += "; the kernel does that when memory runs out, see 'dmesg'";
+  return text;
+}
+
+}  // namespace
+
+Verdict judge(const EndOfAttempt& end) {
+  if (!end.exit) {
+    if (end.asked_to_stop) return {Ending::stopped, 0, false, "was told to stop, and left no exit record"};
+    return {Ending::failed, kSignalBase + SIGKILL, true,
+            "its gang vanished without an exit record: muster-shim was killed, or the machine restarted"};
+  }
+  const int code = end.exit->exit_code;
+  if (code == 0) return {Ending::done, 0, false, ""};
+  if (code == static_cast<int>(ExitCode::stopped)) return {Ending::stopped, code, false, "saved and stopped"};
+  if (end.failure) {
+    std::string reason = "rank " + std::to_string(end.failure->rank) + ": " + end.failure->problem;
+    if (!end.failure->advice.empty()) reason += "; " + end.failure->advice;
+    return {Ending::failed, code, !is_final(end.failure->code), reason};
+  }
+  const int signal = signal_of(*end.exit);
+  if (end.asked_to_stop && (signal != 0 || end.is_exec)) {
+    return {Ending::stopped, code, false,
+            signal != 0 ? "stopped without saving" : "stopped, exit code " + std::to_string(code)};
+  }
+  if (signal != 0) return {Ending::failed, code, true, signal_text(signal)};
+  if (end.is_exec) {
+    const bool not_started = code == kCommandNotFound || code == kCannotExecute;
+    return {
+        Ending::failed, code, !not_started,
+        not_started ? "its command could not be started" : "its command returned " + std::to_string(code)};
+  }
+  return {Ending::failed, code, !is_final(code), "muster-runner returned " + std::to_string(code)};
+}
+
+}  // namespace muster

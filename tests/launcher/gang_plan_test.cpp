@@ -1,0 +1,98 @@
+#include "launcher/gang_plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace muster {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Key;
+using ::testing::Not;
+using ::testing::Pair;
+
+Task exec_task(std::vector<std::string> command, int ranks = 1) {
+  Task task;
+  task.id = "0123abcd";
+  task.label = "a";
+  task.workload = "exec";
+  task.command = std::move(command);
+  task.parameters = {{"lr", Value(0.1)}, {"seed", Value(7)}, {"exchange.algorithm", Value("ring")}};
+  task.resources.ranks = ranks;
+  return task;
+}
+
+Task plugin_task(int ranks) {
+  Task task;
+  task.id = "89ef";
+  task.label = "b";
+  task.workload = "ddp";
+  task.plugin = "/lib/ddp.so";
+  task.resources.ranks = ranks;
+  return task;
+}
+
+const TaskPaths kPaths("/runs/e/tasks/a-0123abcd");
+const GangPrograms kPrograms{"/bin/muster-runner", true};
+
+TEST(GangPlan, RunnerGoesUnderMpirun) {
+  EXPECT_THAT(gang_command(plugin_task(2), kPaths, 3, kPrograms),
+              ElementsAre("mpirun", "--bind-to", "none", "--use-hwthread-cpus", "-n", "2",
+                          "/bin/muster-runner", "--task", "/runs/e/tasks/a-0123abcd", "--attempt", "3"));
+}
+
+TEST(GangPlan, OversubscribedRanksYieldWhenIdle) {
+  Task task = plugin_task(4);
+  task.resources.oversubscribe = true;
+  const auto argv = gang_command(task, kPaths, 1, kPrograms);
+  EXPECT_THAT(argv, Contains("--oversubscribe"));
+  EXPECT_THAT(argv, Contains("mpi_yield_when_idle"));
+}
+
+TEST(GangPlan, CommandOfOneRankRunsBare) {
+  EXPECT_THAT(gang_command(exec_task({"python", "train.py", "--lr={lr}", "{seed}", "{{seed}}"}), kPaths, 1,
+                           kPrograms),
+              ElementsAre("python", "train.py", "--lr=0.1", "7", "{seed}"));
+}
+
+TEST(GangPlan, CommandOfMoreRanksGoesUnderMpirun) {
+  const auto argv = gang_command(exec_task({"hello"}, 2), kPaths, 1, kPrograms);
+  EXPECT_EQ(argv.front(), "mpirun");
+  EXPECT_EQ(argv.back(), "hello");
+}
+
+TEST(GangPlan, EnvironmentTellsCpusAndGpus) {
+  const Assignment assignment{{{0, 1}, {2, 3, 8}}, {"2", "3"}};
+  Task task = plugin_task(2);
+  task.resources.cpus_per_rank = 2;
+  const auto environment = gang_environment(task, kPaths, 2, assignment, kPrograms);
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_CPUS", "0-1;2-3,8")));
+  EXPECT_THAT(environment, Contains(Pair("CUDA_VISIBLE_DEVICES", "2,3")));
+  EXPECT_THAT(environment, Contains(Pair("OMP_NUM_THREADS", "2")));
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_ATTEMPT", "/runs/e/tasks/a-0123abcd/attempt-2")));
+}
+
+TEST(GangPlan, TaskWithoutGpusSeesNone) {
+  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{0}}, {}}, kPrograms),
+              Contains(Pair("CUDA_VISIBLE_DEVICES", "")));
+}
+
+TEST(GangPlan, OnlyRootMayBeRoot) {
+  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{0}}, {}}, kPrograms),
+              Contains(Key("OMPI_ALLOW_RUN_AS_ROOT")));
+  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{0}}, {}}, {"/bin/muster-runner", false}),
+              Not(Contains(Key("OMPI_ALLOW_RUN_AS_ROOT"))));
+}
+
+TEST(GangPlan, CommandHasItsParametersInTheEnvironment) {
+  const auto environment = gang_environment(exec_task({"c"}), kPaths, 1, {{{0}}, {}}, kPrograms);
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_PARAM_LR", "0.1")));
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_PARAM_EXCHANGE_ALGORITHM", "ring")));
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_SEED", "7")));
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_TASK_ID", "0123abcd")));
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_TASK_FOLDER", "/runs/e/tasks/a-0123abcd")));
+}
+
+}  // namespace
+}  // namespace muster

@@ -1,0 +1,195 @@
+#include "launcher/packer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+namespace muster {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Resources needs(int ranks, int cpus_per_rank = 1, int gpus_per_rank = 0) {
+  Resources resources;
+  resources.ranks = ranks;
+  resources.cpus_per_rank = cpus_per_rank;
+  resources.gpus_per_rank = gpus_per_rank;
+  return resources;
+}
+
+Slots slots(int cpus, int gpus = 0) {
+  Slots result;
+  for (int cpu = 0; cpu < cpus; ++cpu) result.cpus.push_back(cpu);
+  for (int gpu = 0; gpu < gpus; ++gpu) result.gpus.push_back(std::to_string(gpu));
+  return result;
+}
+
+std::vector<std::size_t> indices(const std::vector<Packer::Placement>& placements) {
+  std::vector<std::size_t> result;
+  for (const auto& placement : placements) result.push_back(placement.index);
+  return result;
+}
+
+TEST(Packer, GivesEachRankItsOwnCpusAndGpus) {
+  Packer packer(slots(8, 4));
+  const auto placed = packer.place({{"a", needs(2, 2, 2)}});
+  ASSERT_EQ(placed.size(), 1u);
+  EXPECT_THAT(placed[0].assignment.rank_cpus, ElementsAre(ElementsAre(0, 1), ElementsAre(2, 3)));
+  EXPECT_THAT(placed[0].assignment.gpus, ElementsAre("0", "1", "2", "3"));
+}
+
+TEST(Packer, UsesTheSlotsThereAreNotTheFirstNumbers) {
+  Packer packer({{3, 5, 9}, {"GPU-x", "GPU-y"}});
+  const auto placed = packer.place({{"a", needs(1, 2, 1)}, {"b", needs(1, 1, 1)}});
+  ASSERT_EQ(placed.size(), 2u);
+  EXPECT_THAT(placed[0].assignment.rank_cpus, ElementsAre(ElementsAre(3, 5)));
+  EXPECT_THAT(placed[1].assignment.rank_cpus, ElementsAre(ElementsAre(9)));
+  EXPECT_THAT(placed[1].assignment.gpus, ElementsAre("GPU-y"));
+}
+
+TEST(Packer, FillsGapsBehindATaskThatDoesNotFit) {
+  Packer packer(slots(3));
+  EXPECT_THAT(indices(packer.place({{"a", needs(2)}, {"big", needs(3)}, {"c", needs(1)}})),
+              ElementsAre(0, 2));
+}
+
+TEST(Packer, ExclusiveTaskRunsAlone) {
+  Packer packer(slots(4));
+  Resources alone = needs(1);
+  alone.exclusive = true;
+  auto placed = packer.place({{"a", needs(1)}, {"alone", alone}});
+  EXPECT_THAT(indices(placed), ElementsAre(0));
+  packer.release(placed[0].assignment, false);
+  placed = packer.place({{"alone", alone}, {"c", needs(1)}});
+  EXPECT_THAT(indices(placed), ElementsAre(0));
+  packer.release(placed[0].assignment, true);
+  EXPECT_THAT(indices(packer.place({{"c", needs(1)}})), ElementsAre(0));
+}
+
+TEST(Packer, MoreRanksThanCpusFitOnlyOversubscribed) {
+  Packer packer(slots(2));
+  EXPECT_TRUE(packer.can_fit(needs(2)));
+  EXPECT_FALSE(packer.can_fit(needs(3)));
+  Resources crowded = needs(3);
+  crowded.oversubscribe = true;
+  EXPECT_TRUE(packer.can_fit(crowded));
+}
+
+TEST(Packer, OversubscribedRanksShareTheCpusEvenlyAndAlone) {
+  Packer packer(slots(2));
+  Resources crowded = needs(4);
+  crowded.oversubscribe = true;
+  const auto placed = packer.place({{"crowded", crowded}, {"b", needs(1)}});
+  ASSERT_THAT(indices(placed), ElementsAre(0));
+  EXPECT_THAT(placed[0].assignment.rank_cpus,
+              ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(0), ElementsAre(1)));
+}
+
+TEST(Packer, OversubscriptionSharesNoGpu) {
+  Resources crowded = needs(4, 1, 1);
+  crowded.oversubscribe = true;
+  EXPECT_FALSE(Packer(slots(2, 3)).can_fit(crowded));
+  EXPECT_TRUE(Packer(slots(2, 4)).can_fit(crowded));
+}
+
+TEST(Packer, AdoptedGangKeepsItsSlotsTillItEnds) {
+  Packer packer(slots(2, 2));
+  const Assignment adopted = packer.adopt({0, 7}, {"1"}, false);
+  EXPECT_THAT(adopted.cpus(), ElementsAre(0));
+  const auto placed = packer.place({{"a", needs(1, 1, 1)}, {"b", needs(1)}});
+  ASSERT_THAT(indices(placed), ElementsAre(0));
+  EXPECT_THAT(placed[0].assignment.gpus, ElementsAre("0"));
+  packer.release(adopted, false);
+  EXPECT_THAT(indices(packer.place({{"b", needs(1)}})), ElementsAre(0));
+}
+
+TEST(Packer, BigTaskIsNotStarvedBySmallOnes) {
+  Packer packer(slots(4));
+  std::vector<Packer::Waiting> queue{{"first", needs(1)}, {"big", needs(4)}};
+  for (int i = 0; i < 100; ++i) queue.push_back({"small-" + std::to_string(i), needs(1)});
+  std::vector<Assignment> running;
+  int started_before_big = 0;
+  // One task ends at a time, the oldest, as when a steady stream of small tasks passes a big one.
+  for (int step = 0; step < 50; ++step) {
+    std::vector<std::size_t> started;
+    for (const auto& placement : packer.place(queue)) {
+      if (queue[placement.index].key == "big") {
+        EXPECT_LE(started_before_big, 1 + Packer::kMaxOvertakes);
+        return;
+      }
+      ++started_before_big;
+      running.push_back(placement.assignment);
+      started.push_back(placement.index);
+    }
+    for (auto index = started.rbegin(); index != started.rend(); ++index) {
+      queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(*index));
+    }
+    ASSERT_FALSE(running.empty());
+    packer.release(running.front(), false);
+    running.erase(running.begin());
+  }
+  FAIL() << "the big task never started";
+}
+
+/// Random tasks on random machines, ending in random order: no CPU and no GPU is ever given twice, exclusive
+/// tasks are alone, every task gets what it asked for, and all start.
+TEST(Packer, NeverSharesACpuOrAGpuAndStartsEverything) {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](int bound) { return static_cast<int>(random() % static_cast<unsigned>(bound)); };
+    const Slots machine = slots(1 + below(16), below(9));
+    Packer packer(machine);
+    std::vector<Packer::Waiting> queue;
+    while (queue.size() < 40) {
+      Resources task = needs(1 + below(6), 1 + below(4), below(3));
+      task.exclusive = below(10) == 0;
+      task.oversubscribe = below(5) == 0;
+      if (!packer.can_fit(task)) continue;
+      queue.push_back({"task-" + std::to_string(queue.size()), task});
+    }
+    std::vector<std::pair<Resources, Assignment>> running;
+    int steps = 0;
+    while (!queue.empty() || !running.empty()) {
+      ASSERT_LT(++steps, 1000) << "seed " << seed;
+      const auto placed = packer.place(queue);
+      ASSERT_TRUE(!placed.empty() || !running.empty()) << "nothing runs and nothing starts, seed " << seed;
+      for (const auto& [index, assignment] : placed) running.emplace_back(queue[index].needs, assignment);
+      for (auto placement = placed.rbegin(); placement != placed.rend(); ++placement) {
+        queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(placement->index));
+      }
+      std::multiset<int> cpus;
+      std::multiset<std::string> gpus;
+      for (const auto& [task, assignment] : running) {
+        if (task.exclusive) {
+          ASSERT_EQ(running.size(), 1u) << "seed " << seed;
+        }
+        const auto own = assignment.cpus();
+        cpus.insert(own.begin(), own.end());
+        gpus.insert(assignment.gpus.begin(), assignment.gpus.end());
+        ASSERT_EQ(assignment.rank_cpus.size(), static_cast<std::size_t>(task.ranks));
+        ASSERT_EQ(assignment.gpus.size(), static_cast<std::size_t>(task.ranks * task.gpus_per_rank));
+        const std::size_t wanted = static_cast<std::size_t>(task.ranks * task.cpus_per_rank);
+        ASSERT_EQ(own.size(), std::min(wanted, machine.cpus.size())) << "seed " << seed;
+      }
+      ASSERT_EQ(std::set<int>(cpus.begin(), cpus.end()).size(), cpus.size()) << "a CPU twice, seed " << seed;
+      ASSERT_EQ(std::set<std::string>(gpus.begin(), gpus.end()).size(), gpus.size())
+          << "a GPU twice, seed " << seed;
+      if (!running.empty()) {
+        const int ended = below(static_cast<int>(running.size()));
+        packer.release(running[static_cast<std::size_t>(ended)].second,
+                       running[static_cast<std::size_t>(ended)].first.exclusive);
+        running.erase(running.begin() + ended);
+      }
+    }
+    EXPECT_TRUE(packer.idle());
+    EXPECT_THAT(packer.place({}), IsEmpty());
+  }
+}
+
+}  // namespace
+}  // namespace muster
