@@ -1,5 +1,6 @@
 #pragma once
-/// Collectives between the ranks of a gang, as a workload sees them. Backends: MPI, in-process threads; NCCL later.
+/// Collectives between the ranks of a gang, as a workload sees them. Backends: MPI, in-process threads; NCCL
+/// later.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,15 +15,16 @@ namespace muster {
 enum class ReduceOp { sum, minimum, maximum };
 
 /// How an all-reduce travels. Bytes sent by one rank of N for a message of M bytes:
-/// library: the MPI or NCCL library's choice; ring: 2(N-1)/N*M; tree: binomial reduce then broadcast, (N-1)*2M in all;
-/// parameter_server: M a worker, (N-1)*M at rank 0.
+/// library: the MPI or NCCL library's choice; ring: 2(N-1)/N*M; tree: binomial reduce then broadcast,
+/// (N-1)*2M in all; parameter_server: M a worker, (N-1)*M at rank 0.
 enum class ExchangeAlgorithm { library, ring, tree, parameter_server };
 
 /// Throws Error(config) for an unknown name.
 ExchangeAlgorithm exchange_algorithm_from(const std::string& name);
 
 /// What has gone through a communicator since it was made, counted where bytes leave and enter this rank.
-/// For `library` the payload handed over is counted in `payload_bytes`, and sent/received only where the library tells.
+/// For `library` the payload handed over is counted in `payload_bytes`, and sent/received only where the
+/// library tells.
 struct Traffic {
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
@@ -42,9 +44,9 @@ class Work {
 };
 using PendingWork = std::shared_ptr<Work>;
 
-/// Every rank must call the same collectives in the same order; they complete in that order. One thread at a time may
-/// call; progress needs no further call (a communication thread does the work). A failed or vanished peer aborts the gang.
-/// Results of an all-reduce are bitwise the same on all ranks.
+/// Every rank must call the same collectives in the same order; they complete in that order. One thread at a
+/// time may call; progress needs no further call (a communication thread does the work). A failed or vanished
+/// peer aborts the gang. Results of an all-reduce are bitwise the same on all ranks.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -59,7 +61,8 @@ class Communicator {
   /// `bytes_of[r]` from rank r; every rank gives the same list.
   virtual PendingWork all_gather_v(const void* in, void* out, const std::vector<std::size_t>& bytes_of) = 0;
   /// Sums `size() * count` elements; rank r keeps the r-th `count` of them.
-  virtual PendingWork reduce_scatter(const void* in, void* out, std::size_t count, DType type, ReduceOp op) = 0;
+  virtual PendingWork reduce_scatter(const void* in, void* out, std::size_t count, DType type,
+                                     ReduceOp op) = 0;
   virtual PendingWork broadcast(void* data, std::size_t bytes, int root) = 0;
   virtual void barrier() = 0;
 

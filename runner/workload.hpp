@@ -1,9 +1,10 @@
 #pragma once
 /// The plugin contract: the only header of ours, with core/, that a workload needs.
 ///
-/// A workload is a shared object that exports one C function, `muster_workload`, returning a static WorkloadPlugin.
-/// The runner checks `abi` before it touches anything else, creates one Workload a task and calls run() on every rank.
-/// A workload keeps no global state: one process may run many tasks, one after the other.
+/// A workload is a shared object that exports one C function, `muster_workload`, returning a static
+/// WorkloadPlugin. The runner checks `abi` before it touches anything else, creates one Workload a task and
+/// calls run() on every rank. A workload keeps no global state: one process may run many tasks, one after the
+/// other.
 
 #include <cstdint>
 #include <filesystem>
@@ -37,17 +38,20 @@ class Metrics {
   virtual ~Metrics() = default;
   /// Once, before the first append: nothing can be added later (HDF5 SWMR). Rank-local.
   virtual void declare(const std::vector<MetricTable>& tables) = 0;
-  /// A row of the table, one value a declared column, in order. Buffered; on disk within a second or at flush.
+  /// A row of the table, one value a declared column, in order. Buffered; on disk within a second or at
+  /// flush.
   virtual void append(const std::string& table, const std::vector<MetricValue>& row) = 0;
   virtual void flush() = 0;
 };
 
-/// What a checkpoint holds. `shared` counts on rank 0 only; `own` is each rank's (residuals, slices, generators).
+/// What a checkpoint holds. `shared` counts on rank 0 only; `own` is each rank's (residuals, slices,
+/// generators).
 struct CheckpointState {
-  std::int64_t step = 0;                        ///< optimiser steps done
+  std::int64_t step = 0;  ///< optimiser steps done
   std::vector<TensorView> shared;
   std::vector<TensorView> own;
-  std::map<std::string, std::string> metadata;  ///< small things: epoch, generator states, bucket assignment (rank 0's)
+  std::map<std::string, std::string>
+      metadata;  ///< small things: epoch, generator states, bucket assignment (rank 0's)
 };
 
 /// A checkpoint that was found and verified; mapped until destroyed.
@@ -63,10 +67,12 @@ class Checkpoints {
  public:
   virtual ~Checkpoints() = default;
   /// Written aside, fsynced, renamed into place once all ranks have written; the last two are kept.
-  /// Metric rows appended before the call belong to it. Throws Error(storage); then the older checkpoints still stand.
+  /// Metric rows appended before the call belong to it. Throws Error(storage); then the older checkpoints
+  /// still stand.
   virtual void save(const CheckpointState& state) = 0;
   /// The newest whose checksums hold on every rank; a damaged one is reported in the log and passed over.
-  /// nullopt: start from the beginning. Throws Error(checkpoint) where checkpoints exist and none can be read.
+  /// nullopt: start from the beginning. Throws Error(checkpoint) where checkpoints exist and none can be
+  /// read.
   virtual std::optional<LoadedCheckpoint> load_newest() = 0;
 };
 
@@ -90,9 +96,9 @@ class Context {
   virtual Checkpoints& checkpoints() = 0;
   virtual const std::filesystem::path& artifacts() const = 0;  ///< for files worth keeping; rank 0 makes them
 
-  /// After every step, on every rank (a small collective): agrees on saving and stopping by signal, stop file, deadline
-  /// and the checkpoint policy. On `save` call checkpoints().save; on `save_and_stop` call it and return from run()
-  /// with Outcome::stopped.
+  /// After every step, on every rank (a small collective): agrees on saving and stopping by signal, stop
+  /// file, deadline and the checkpoint policy. On `save` call checkpoints().save; on `save_and_stop` call it
+  /// and return from run() with Outcome::stopped.
   virtual AfterStep after_step(const Progress& progress) = 0;
 
   /// A line in the task's log, from rank 0 unless `every_rank`.
@@ -104,7 +110,8 @@ enum class Outcome { finished, stopped };
 class Workload {
  public:
   virtual ~Workload() = default;
-  /// Called once on every rank. Throws Error to fail the task with its cause; the runner then aborts the gang.
+  /// Called once on every rank. Throws Error to fail the task with its cause; the runner then aborts the
+  /// gang.
   virtual Outcome run(Context& context) = 0;
 };
 
@@ -117,12 +124,12 @@ struct WorkloadPlugin {
 
 }  // namespace muster
 
-/// Defines the exported function of a plugin: MUSTER_WORKLOAD(MyWorkload) where MyWorkload has `static WorkloadSchema
-/// schema()`.
-#define MUSTER_WORKLOAD(Type)                                                                                  \
-  extern "C" __attribute__((visibility("default"))) const ::muster::WorkloadPlugin* muster_workload() {       \
-    static const ::muster::WorkloadPlugin plugin{                                                              \
-        ::muster::kWorkloadAbi, &Type::schema,                                                                 \
-        []() -> std::unique_ptr<::muster::Workload> { return std::make_unique<Type>(); }};                     \
-    return &plugin;                                                                                            \
+/// Defines the exported function of a plugin: MUSTER_WORKLOAD(MyWorkload) where MyWorkload has `static
+/// WorkloadSchema schema()`.
+#define MUSTER_WORKLOAD(Type)                                                                           \
+  extern "C" __attribute__((visibility("default"))) const ::muster::WorkloadPlugin* muster_workload() { \
+    static const ::muster::WorkloadPlugin plugin{                                                       \
+        ::muster::kWorkloadAbi, &Type::schema,                                                          \
+        []() -> std::unique_ptr<::muster::Workload> { return std::make_unique<Type>(); }};              \
+    return &plugin;                                                                                     \
   }

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "core/error.hpp"
 #include "runner/comm/algorithms.hpp"
@@ -19,6 +21,7 @@ namespace muster {
 namespace {
 
 constexpr std::size_t kBlockBytes = 128 * 1024;  // A block being reduced stays in the core's own cache.
+constexpr std::chrono::seconds kPatienceWithTheDead{10};
 constexpr std::uint64_t kProbe = 0x6d75737465722121;
 
 bool read_memory(pid_t process, const void* from, void* to, std::size_t bytes) {
@@ -131,9 +134,12 @@ class HostTransport final : public Transport {
 
   void read(int peer, const void* from, void* to, std::size_t bytes) {
     if (bytes == 0 || read_memory(area_.member(peer).process, from, to, bytes)) return;
+    const int reason = errno;
+    // Whoever started the ranks sees a death as well and ends all of them, with the status that says why.
+    if (reason == ESRCH) std::this_thread::sleep_for(kPatienceWithTheDead);
     throw Error(ExitCode::resources,
                 "rank " + std::to_string(rank()) + " cannot read rank " + std::to_string(peer) +
-                    "'s memory: " + std::strerror(errno),
+                    "'s memory: " + std::strerror(reason),
                 "the other rank has most likely died; its own message says why");
   }
 

@@ -1,12 +1,8 @@
 #pragma once
 /// A Communicator over any Transport: one thread of its own works through a queue of collectives.
 
-#include <atomic>
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
 
 #include "runner/comm/transport.hpp"
@@ -14,15 +10,16 @@
 
 namespace muster {
 
-/// The thread starts with the first asynchronous collective. Destruction waits for what is queued.
+/// The thread starts with the first asynchronous collective. Destruction waits for what is queued, but not
+/// while an exception unwinds: the peers may never come, and whoever catches it ends the process.
 class QueuedCommunicator final : public Communicator {
  public:
   /// `library` is kept for as long as the transport needs it.
   explicit QueuedCommunicator(std::unique_ptr<Transport> transport, std::shared_ptr<void> library = nullptr);
   ~QueuedCommunicator() override;
 
-  int rank() const override { return transport_->rank(); }
-  int size() const override { return transport_->size(); }
+  int rank() const override;
+  int size() const override;
   PendingWork all_reduce(void* data, std::size_t count, DType type, ReduceOp op,
                          ExchangeAlgorithm algorithm = ExchangeAlgorithm::library) override;
   PendingWork all_gather(const void* in, std::size_t bytes, void* out) override;
@@ -39,23 +36,13 @@ class QueuedCommunicator final : public Communicator {
 
  private:
   class Job;
+  struct Engine;
   PendingWork submit(std::size_t payload_bytes, std::function<void()> collective);
   void run_now(std::size_t payload_bytes, const std::function<void()>& collective);
-  void perform(const std::function<void()>& collective);
-  void work();
 
   std::shared_ptr<void> library_;
-  std::unique_ptr<Transport> transport_;
-  mutable std::mutex mutex_;
-  std::condition_variable queued_;
-  std::deque<std::shared_ptr<Job>> queue_;
+  std::shared_ptr<Engine> engine_;  // The thread's too: it may be left behind.
   std::thread thread_;
-  bool working_ = false;
-  bool closing_ = false;
-  std::atomic<std::uint64_t> payload_bytes_{0};
-  std::atomic<std::uint64_t> collectives_{0};
-  std::atomic<std::int64_t> busy_nanoseconds_{0};
-  std::shared_ptr<std::atomic<std::int64_t>> wait_nanoseconds_;
 };
 
 }  // namespace muster

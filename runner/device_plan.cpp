@@ -1,0 +1,105 @@
+#include "runner/device_plan.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "core/error.hpp"
+
+namespace muster {
+namespace {
+
+std::vector<std::string_view> fields(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const std::size_t end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+int number(std::string_view text, std::string_view whole) {
+  int value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value >= CPU_SETSIZE)
+    throw Error(ExitCode::resources, "MUSTER_CPUS is '" + std::string(whole) + "', which is no list of CPUs",
+                "write it like '0-1,4;2-3', a list for each rank");
+  return value;
+}
+
+std::vector<int> cpu_list(std::string_view text, std::string_view whole) {
+  std::vector<int> cpus;
+  for (const std::string_view part : fields(text, ',')) {
+    const std::size_t dash = part.find('-');
+    const int first = number(part.substr(0, dash), whole);
+    const int last = dash == std::string_view::npos ? first : number(part.substr(dash + 1), whole);
+    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+}  // namespace
+
+LaunchPlace launch_place() {
+  for (const char* name :
+       {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID"})
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return {std::atoi(value)};
+  return {};
+}
+
+DevicePlan plan_device(const Resources& resources, int host_rank, const char* cpu_lists,
+                       const char* cuda_devices) {
+  DevicePlan plan;
+  plan.device.threads = resources.cpus_per_rank;
+  const auto own = static_cast<std::size_t>(host_rank);
+  if (cpu_lists != nullptr && *cpu_lists != '\0') {
+    const auto lists = fields(cpu_lists, ';');
+    if (own >= lists.size())
+      throw Error(ExitCode::resources,
+                  "MUSTER_CPUS has " + std::to_string(lists.size()) + " lists and none for rank " +
+                      std::to_string(host_rank) + " of this host",
+                  "give a list for each rank, separated by ';'");
+    plan.cpus = cpu_list(lists[own], cpu_lists);
+    plan.device.threads = static_cast<int>(plan.cpus.size());
+  }
+  if (resources.gpus_per_rank == 0) return plan;
+
+  const std::string_view all = cuda_devices != nullptr ? cuda_devices : "";
+  const auto gpus = all.empty() ? std::vector<std::string_view>{} : fields(all, ',');
+  const auto per_rank = static_cast<std::size_t>(resources.gpus_per_rank);
+  if (gpus.size() < (own + 1) * per_rank)
+    throw Error(ExitCode::resources,
+                "rank " + std::to_string(host_rank) + " of this host needs GPUs " +
+                    std::to_string(own * per_rank) + " to " + std::to_string((own + 1) * per_rank - 1) +
+                    " of its task, and CUDA_VISIBLE_DEVICES names " + std::to_string(gpus.size()),
+                "lower resources.ranks or resources.gpus_per_rank, or run where there are more GPUs");
+  std::string visible;
+  for (std::size_t i = own * per_rank; i < (own + 1) * per_rank; ++i)
+    visible += (visible.empty() ? "" : ",") + std::string(gpus[i]);
+  plan.cuda_visible_devices = visible;
+  plan.device.kind = Device::Kind::cuda;
+  plan.device.index = 0;
+  return plan;
+}
+
+void apply(const DevicePlan& plan) {
+  if (!plan.cpus.empty()) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int cpu : plan.cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
+    cpu_set_t now;
+    if (sched_setaffinity(0, sizeof set, &set) != 0 || sched_getaffinity(0, sizeof now, &now) != 0 ||
+        CPU_EQUAL(&set, &now) == 0)
+      throw Error(ExitCode::resources, "this rank cannot be bound to the CPUs it was given",
+                  "check that MUSTER_CPUS names CPUs of this job's own set");
+  }
+  if (plan.cuda_visible_devices) setenv("CUDA_VISIBLE_DEVICES", plan.cuda_visible_devices->c_str(), 1);
+}
+
+}  // namespace muster
