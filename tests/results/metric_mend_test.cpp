@@ -1,11 +1,9 @@
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <random>
+#include <sstream>
 #include <thread>
 
 #include "core/durable_file.hpp"
@@ -14,42 +12,31 @@
 #include "results/metric_reader.hpp"
 #include "results/metric_sink.hpp"
 #include "tests/results/sample_metrics.hpp"
-#include "tests/results/scratch_folder.hpp"
+#include "tests/support/processes.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace muster {
 namespace {
 
+using testing::TemporaryFolder;
+
 /// metric_writer, killed after `life`. Returns the rows of table "step" that it said were flushed.
-std::int64_t write_and_kill(const std::filesystem::path& folder, const std::string& rows_a_flush,
+std::int64_t write_and_kill(const TemporaryFolder& folder, const std::string& rows_a_flush,
                             const std::string& pause_us, const std::string& visibility,
                             std::chrono::microseconds life) {
-  int pipe_ends[2];
-  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) return -1;
-  const pid_t writer = ::fork();
-  if (writer == 0) {
-    ::dup2(pipe_ends[1], STDOUT_FILENO);
-    ::execl(METRIC_WRITER, METRIC_WRITER, folder.c_str(), "1000000000", rows_a_flush.c_str(),
-            pause_us.c_str(), visibility.c_str(), nullptr);
-    ::_exit(127);
-  }
-  ::close(pipe_ends[1]);
-  std::string said;
-  std::thread listener([&] {
-    char block[65536];
-    for (ssize_t got; (got = ::read(pipe_ends[0], block, sizeof block)) > 0;)
-      said.append(block, static_cast<std::size_t>(got));
-  });
+  const TemporaryFolder elsewhere;
+  testing::ProcessOptions options;
+  options.output = elsewhere / "said";
+  testing::Process writer({METRIC_WRITER, folder.path(), "1000000000", rows_a_flush, pause_us, visibility},
+                          options);
   std::this_thread::sleep_for(life);
-  ::kill(writer, SIGKILL);
-  int status = 0;
-  ::waitpid(writer, &status, 0);
-  listener.join();
-  ::close(pipe_ends[0]);
-  EXPECT_TRUE(WIFSIGNALED(status)) << "the writer ended by itself";
-  const auto last = said.rfind('\n');
-  if (last == std::string::npos) return 0;
-  const auto before = said.rfind('\n', last - 1);
-  return std::stoll(said.substr(before == std::string::npos ? 0 : before + 1));
+  writer.signal(SIGKILL);
+  EXPECT_EQ(writer.wait(), 128 + SIGKILL)
+      << "the writer ended by itself: " << testing::text_of(options.output);
+  std::istringstream said(testing::text_of(options.output));
+  std::int64_t flushed = 0;
+  while (said >> flushed) continue;
+  return flushed;
 }
 
 /// Every row of both tables, where the HDF5 file and the CSV file hold the same; fails the test otherwise.
@@ -82,12 +69,12 @@ TEST(MendMetrics, KeepsEveryFlushedRowOfAWriterKilledAtAnyTime) {
   std::mt19937 random(3);
   int with_rows = 0;
   for (int trial = 0; trial < 50; ++trial) {
-    const ScratchFolder folder;
+    const TemporaryFolder folder;
     const auto life = std::chrono::microseconds(std::uniform_int_distribution(2000, 250000)(random));
-    const std::int64_t flushed = write_and_kill(folder.path(), std::to_string(1 + trial % 7 * 50),
-                                                trial % 2 ? "0" : "20", "swmr", life);
-    mend_metrics(folder.path() / "metrics.h5");
-    if (!std::filesystem::exists(folder.path() / "metrics.h5")) {
+    const std::int64_t flushed =
+        write_and_kill(folder, std::to_string(1 + trial % 7 * 50), trial % 2 ? "0" : "20", "swmr", life);
+    mend_metrics(folder / "metrics.h5");
+    if (!std::filesystem::exists(folder / "metrics.h5")) {
       EXPECT_EQ(flushed, 0);
       continue;
     }
@@ -99,9 +86,9 @@ TEST(MendMetrics, KeepsEveryFlushedRowOfAWriterKilledAtAnyTime) {
 }
 
 TEST(MendMetrics, TouchesNoByteOfACleanFile) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   { open_metric_sink(sample_options(folder.path()))->append("step", step_row(0)); }
-  const auto file = folder.path() / "metrics.h5";
+  const auto file = folder / "metrics.h5";
   const std::string before = read_text(file);
   const auto written = std::filesystem::last_write_time(file);
   mend_metrics(file);
@@ -110,9 +97,9 @@ TEST(MendMetrics, TouchesNoByteOfACleanFile) {
 }
 
 TEST(MendMetrics, MendsAFileThatIsMendedNoFurther) {
-  const ScratchFolder folder;
-  write_and_kill(folder.path(), "10", "20", "swmr", std::chrono::milliseconds(150));
-  const auto file = folder.path() / "metrics.h5";
+  const TemporaryFolder folder;
+  write_and_kill(folder, "10", "20", "swmr", std::chrono::milliseconds(150));
+  const auto file = folder / "metrics.h5";
   EXPECT_FALSE(MetricReader(file).clean());
   mend_metrics(file);
   const std::string once = read_text(file);
@@ -121,43 +108,42 @@ TEST(MendMetrics, MendsAFileThatIsMendedNoFurther) {
 }
 
 TEST(MendMetrics, CutsATornLineOffTheCsv) {
-  const ScratchFolder folder;
-  write_and_kill(folder.path(), "10", "20", "swmr", std::chrono::milliseconds(150));
-  const auto csv = folder.path() / "metrics.csv";
+  const TemporaryFolder folder;
+  write_and_kill(folder, "10", "20", "swmr", std::chrono::milliseconds(150));
+  const auto csv = folder / "metrics.csv";
   const std::string text = read_text(csv);
   std::filesystem::resize_file(csv, text.size() - 5);
-  mend_metrics(folder.path() / "metrics.h5");
+  mend_metrics(folder / "metrics.h5");
   EXPECT_GT(expect_whole(folder.path()), 0);
 }
 
 TEST(MendMetrics, BeginsAgainWhereItWasInterrupted) {
-  const ScratchFolder folder;
-  write_and_kill(folder.path(), "10", "20", "swmr", std::chrono::milliseconds(150));
-  const auto file = folder.path() / "metrics.h5";
-  const ScratchFolder kept;
+  const TemporaryFolder folder;
+  write_and_kill(folder, "10", "20", "swmr", std::chrono::milliseconds(150));
+  const auto file = folder / "metrics.h5";
+  const TemporaryFolder kept;
   std::filesystem::copy(folder.path(), kept.path());
   mend_metrics(file);
   const std::int64_t rows = expect_whole(folder.path());
   // Killed before the last rename: new CSV files, the old HDF5 file, and a staged one of unknown content.
-  std::filesystem::copy_file(kept.path() / "metrics.h5", file,
-                             std::filesystem::copy_options::overwrite_existing);
-  write_durably(folder.path() / "metrics.h5.new", "half a file");
+  std::filesystem::copy_file(kept / "metrics.h5", file, std::filesystem::copy_options::overwrite_existing);
+  write_durably(folder / "metrics.h5.new", "half a file");
   mend_metrics(file);
   EXPECT_EQ(expect_whole(folder.path()), rows);
-  EXPECT_FALSE(std::filesystem::exists(folder.path() / "metrics.h5.new"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "metrics.h5.new"));
 }
 
 TEST(MendMetrics, HasNothingToDoWhereTheWriterNeverBegan) {
-  const ScratchFolder folder;
-  mend_metrics(folder.path() / "metrics.h5");
+  const TemporaryFolder folder;
+  mend_metrics(folder / "metrics.h5");
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(MendMetrics, NamesAFileThatIsNoHdf5) {
-  const ScratchFolder folder;
-  write_durably(folder.path() / "metrics.h5", "nothing of the kind");
+  const TemporaryFolder folder;
+  write_durably(folder / "metrics.h5", "nothing of the kind");
   try {
-    mend_metrics(folder.path() / "metrics.h5");
+    mend_metrics(folder / "metrics.h5");
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::storage);
@@ -168,12 +154,13 @@ TEST(MendMetrics, NamesAFileThatIsNoHdf5) {
 TEST(MendMetrics, MendsWhatAWriterWithoutSwmrLeft) {
   std::mt19937 random(5);
   for (int trial = 0; trial < 10; ++trial) {
-    const ScratchFolder folder;
+    const TemporaryFolder folder;
     const auto life = std::chrono::microseconds(std::uniform_int_distribution(20000, 150000)(random));
-    const std::int64_t flushed = write_and_kill(folder.path(), "10", "20", "flush", life);
-    mend_metrics(folder.path() / "metrics.h5");
-    if (std::filesystem::exists(folder.path() / "metrics.h5"))
+    const std::int64_t flushed = write_and_kill(folder, "10", "20", "flush", life);
+    mend_metrics(folder / "metrics.h5");
+    if (std::filesystem::exists(folder / "metrics.h5")) {
       EXPECT_GE(expect_whole(folder.path()), flushed);
+    }
   }
 }
 

@@ -14,10 +14,12 @@
 #include "results/csv_row_sink.hpp"
 #include "results/metric_reader.hpp"
 #include "tests/results/sample_metrics.hpp"
-#include "tests/results/scratch_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace muster {
 namespace {
+
+using testing::TemporaryFolder;
 
 using ::testing::HasSubstr;
 
@@ -47,7 +49,7 @@ void expect_error(ExitCode code, const std::string& words, const std::function<v
 }
 
 TEST(MetricSink, LeavesACleanFileAndItsCsv) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   {
     const auto sink = open_metric_sink(sample_options(folder.path()));
     for (int i = 0; i < 5; ++i) sink->append("step", step_row(i));
@@ -56,13 +58,13 @@ TEST(MetricSink, LeavesACleanFileAndItsCsv) {
   }
   EXPECT_EQ(names_in(folder.path()),
             (std::vector<std::string>{"metrics-epoch.csv", "metrics.csv", "metrics.h5"}));
-  const MetricReader reader(folder.path() / "metrics.h5");
+  const MetricReader reader(folder / "metrics.h5");
   EXPECT_TRUE(reader.clean());
   EXPECT_EQ(reader.header().task_id, "0123abcd");
   EXPECT_EQ(reader.header().attempt, 1);
   ASSERT_EQ(reader.rows("step"), 5u);
   const auto rows = reader.read("step", 0, 5);
-  const auto lines = lines_of(folder.path() / "metrics.csv");
+  const auto lines = lines_of(folder / "metrics.csv");
   ASSERT_EQ(lines.size(), 6u);
   EXPECT_EQ(lines[0], "attempt,unix_time,step,loss");
   for (std::size_t i = 0; i < 5; ++i) {
@@ -79,9 +81,9 @@ TEST(MetricSink, LeavesACleanFileAndItsCsv) {
 }
 
 TEST(MetricSink, KeepsUnitsAndHelpOfEveryColumn) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   open_metric_sink(sample_options(folder.path()));
-  const auto tables = MetricReader(folder.path() / "metrics.h5").tables();
+  const auto tables = MetricReader(folder / "metrics.h5").tables();
   ASSERT_EQ(tables.size(), 2u);
   EXPECT_EQ(tables[1].name, "epoch");
   ASSERT_EQ(tables[1].columns.size(), 4u);
@@ -91,9 +93,9 @@ TEST(MetricSink, KeepsUnitsAndHelpOfEveryColumn) {
 }
 
 TEST(MetricSink, CarriesTheRowsOfTheCheckpointOverAndNoMore) {
-  const ScratchFolder folder;
-  const auto first = folder.path() / "attempt-1";
-  const auto second = folder.path() / "attempt-2";
+  const TemporaryFolder folder;
+  const auto first = folder / "attempt-1";
+  const auto second = folder / "attempt-2";
   make_folders(first);
   make_folders(second);
   {
@@ -120,8 +122,8 @@ TEST(MetricSink, CarriesTheRowsOfTheCheckpointOverAndNoMore) {
 }
 
 TEST(MetricSink, RefusesToCarryOverRowsThatAreNotThere) {
-  const ScratchFolder folder;
-  const auto second = folder.path() / "attempt-2";
+  const TemporaryFolder folder;
+  const auto second = folder / "attempt-2";
   make_folders(second);
   { open_metric_sink(sample_options(folder.path()))->append("step", step_row(0)); }
   MetricSinkOptions options = sample_options(second, 2);
@@ -134,7 +136,7 @@ TEST(MetricSink, RefusesToCarryOverRowsThatAreNotThere) {
 }
 
 TEST(MetricSink, RefusesRowsAndTablesThatDoNotFit) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto sink = open_metric_sink(sample_options(folder.path()));
   expect_error(ExitCode::internal, "never declared", [&] { sink->append("steps", step_row(0)); });
   expect_error(ExitCode::internal, "1 values for 2", [&] { sink->append("step", {std::int64_t{1}}); });
@@ -153,7 +155,7 @@ TEST(MetricSink, NamesTheFolderThatIsNotThere) {
 }
 
 TEST(MetricSink, SaysOnceMoreThatTheDeviceIsFull) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   auto sink = open_metric_sink(sample_options(folder.path()));
   // Writes beyond this size fail as on a full disk (EFBIG), with the file descriptors that are open already.
   const rlimit before = [] {
@@ -175,8 +177,8 @@ TEST(MetricSink, SaysOnceMoreThatTheDeviceIsFull) {
 }
 
 TEST(LastRow, HasTheDeclaredColumnsOfTheLastRow) {
-  const ScratchFolder folder;
-  const auto file = folder.path() / "metrics.h5";
+  const TemporaryFolder folder;
+  const auto file = folder / "metrics.h5";
   EXPECT_TRUE(last_row(file, "step").empty());
   {
     const auto sink = open_metric_sink(sample_options(folder.path()));

@@ -5,10 +5,12 @@
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
 #include "results/sweep_table.hpp"
-#include "tests/results/scratch_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace muster {
 namespace {
+
+using testing::TemporaryFolder;
 
 SweepEntry entry(int number, const std::string& label, Parameters parameters) {
   SweepEntry made;
@@ -48,15 +50,15 @@ TEST(SweepTable, RenamesAParameterThatIsCalledLikeAnEarlierColumn) {
 }
 
 TEST(SweepIndex, WritesTheSummaryThatPandasReads) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   SweepEntry first = entry(0, "a", {{"lr", 0.1}, {"widths", Value::List{1, 2}}});
-  first.task_folder = folder.path() / "tasks" / "a";
+  first.task_folder = folder / "tasks" / "a";
   first.final_metrics = {{"accuracy", 0.75}, {"epoch", std::int64_t{3}}};
   SweepEntry second = entry(3, "b", {{"lr", 2}, {"widths", Value::List{}}});
-  second.task_folder = folder.path() / "tasks" / "b";
-  make_folders(folder.path() / "run");
-  const auto csv = folder.path() / "run" / "summary.csv";
-  write_sweep_index(folder.path() / "run" / "sweep.h5", csv, {first, second});
+  second.task_folder = folder / "tasks" / "b";
+  make_folders(folder / "run");
+  const auto csv = folder / "run" / "summary.csv";
+  write_sweep_index(folder / "run" / "sweep.h5", csv, {first, second});
   EXPECT_EQ(read_text(csv),
             "task,label,id,state,attempts,seconds,folder,lr,widths,resources.ranks,resources.cpus_per_rank,"
             "resources.gpus_per_rank,final_accuracy,final_epoch\n"
@@ -65,9 +67,9 @@ TEST(SweepIndex, WritesTheSummaryThatPandasReads) {
 }
 
 TEST(SweepIndex, IsWholeForARunWithoutTasks) {
-  const ScratchFolder folder;
-  write_sweep_index(folder.path() / "sweep.h5", folder.path() / "summary.csv", {});
-  EXPECT_TRUE(std::filesystem::exists(folder.path() / "sweep.h5"));
+  const TemporaryFolder folder;
+  write_sweep_index(folder / "sweep.h5", folder / "summary.csv", {});
+  EXPECT_TRUE(std::filesystem::exists(folder / "sweep.h5"));
 }
 
 TEST(SweepIndex, NamesTheFolderThatCannotBeWritten) {
