@@ -1,0 +1,142 @@
+#include "workloads/common/data/augmentation.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.hpp"
+#include "workloads/common/counter_random.hpp"
+
+namespace muster::workloads {
+namespace {
+
+constexpr int kSide = static_cast<int>(kImageSide);
+
+// One sample's draws. The output begins `crop` rows and columns further in.
+struct Draws {
+  int crop_row = 0;
+  int crop_column = 0;
+  bool flip = false;
+  int cutout_row = 0;
+  int cutout_column = 0;
+  int cutout = 0;
+};
+
+Draws draw(const CounterRandom& random, const AugmentationOptions& options, std::int64_t epoch,
+           std::int64_t sample) {
+  const auto bits = random.draw(static_cast<std::uint32_t>(epoch), static_cast<std::uint32_t>(sample));
+  const auto more = random.draw(static_cast<std::uint32_t>(epoch), static_cast<std::uint32_t>(sample), 1);
+  const auto offsets = static_cast<std::uint32_t>(2 * options.crop_padding + 1);
+  const auto places = static_cast<std::uint32_t>(kSide - options.cutout + 1);
+  return {.crop_row = static_cast<int>(below(bits[0], offsets)) - options.crop_padding,
+          .crop_column = static_cast<int>(below(bits[1], offsets)) - options.crop_padding,
+          .flip = options.flip && (bits[2] & 1) != 0,
+          .cutout_row = static_cast<int>(below(more[0], places)),
+          .cutout_column = static_cast<int>(below(more[1], places)),
+          .cutout = options.cutout};
+}
+
+template <class T>
+void make(const std::uint8_t* image, const T* values, const Draws& draws, T* out) {
+  // Columns [left, right) of the output come from the image; the rest, and rows outside, are padding.
+  const int shift = draws.flip ? -draws.crop_column : draws.crop_column;
+  const int left = std::max(0, -shift);
+  const int right = std::min(kSide, kSide - shift);
+  for (int y = 0; y < kSide; ++y, out += 3 * kSide) {
+    const int from = y + draws.crop_row;
+    if (from < 0 || from >= kSide) {
+      std::fill_n(out, 3 * kSide, T(0));
+      continue;
+    }
+    const std::uint8_t* row = image + 3 * kSide * from;
+    std::fill_n(out, 3 * left, T(0));
+    std::fill(out + 3 * right, out + 3 * kSide, T(0));
+    for (int x = left; x < right; ++x) {
+      const std::uint8_t* pixel = row + 3 * (draws.flip ? kSide - 1 - (x + shift) : x + shift);
+      for (int c = 0; c < 3; ++c) out[3 * x + c] = values[3 * pixel[c] + c];
+    }
+  }
+  out -= 3 * kSide * kSide;
+  for (int y = draws.cutout_row; y < draws.cutout_row + draws.cutout; ++y) {
+    std::fill_n(out + 3 * (y * kSide + draws.cutout_column), 3 * draws.cutout, T(0));
+  }
+}
+
+torch::Tensor channels_last_view(const torch::Tensor& nhwc) { return nhwc.permute({0, 3, 1, 2}); }
+
+// Calls `body` with a pointer type of the dtype.
+template <class Body>
+void with_type(torch::Dtype dtype, const Body& body) {
+  switch (dtype) {
+    case torch::kFloat32:
+      return body(float{});
+    case torch::kFloat64:
+      return body(double{});
+    case torch::kBFloat16:
+      return body(c10::BFloat16{});
+    default:
+      throw_bug("batches are float32, float64 or bfloat16");
+  }
+}
+
+}  // namespace
+
+BatchMaker::BatchMaker(const ChannelStatistics& statistics, torch::Dtype dtype, std::uint64_t seed,
+                       AugmentationOptions options)
+    : dtype_(dtype), seed_(seed), options_(options) {
+  if (options.crop_padding < 0 || options.crop_padding > kSide / 2 || options.cutout < 0 ||
+      options.cutout > kSide) {
+    throw Error(ExitCode::config,
+                "crop padding " + std::to_string(options.crop_padding) + " or cutout " +
+                    std::to_string(options.cutout) + " does not fit an image of 32 pixels",
+                "padding goes from 0 to 16, cutout from 0 to 32");
+  }
+  const auto values = torch::empty({256, 3}, torch::kFloat64);
+  auto* out = values.data_ptr<double>();
+  for (int byte = 0; byte < 256; ++byte) {
+    for (std::size_t c = 0; c < 3; ++c)
+      *out++ = (byte / 255.0 - statistics.mean[c]) / statistics.deviation[c];
+  }
+  values_ = values.to(dtype);
+}
+
+torch::Tensor BatchMaker::training_batch(const ImageSet& set, std::span<const std::int64_t> samples,
+                                         std::int64_t epoch) const {
+  const auto count = static_cast<std::int64_t>(samples.size());
+  const auto out = torch::empty({count, kImageSide, kImageSide, kImageChannels}, dtype_);
+  const CounterRandom random(seed_, RandomStream::augmentation);
+  const auto* images = set.images.const_data_ptr<std::uint8_t>();
+  with_type(dtype_, [&]<class T>(T) {
+    const T* values = values_.const_data_ptr<T>();
+    T* to = out.data_ptr<T>();
+    at::parallel_for(0, count, 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t sample = samples[static_cast<std::size_t>(i)];
+        make(images + sample * kImageBytes, values, draw(random, options_, epoch, sample),
+             to + i * kImageBytes);
+      }
+    });
+  });
+  return channels_last_view(out);
+}
+
+torch::Tensor BatchMaker::evaluation_batch(const ImageSet& set, std::int64_t begin, std::int64_t end) const {
+  const auto out = torch::empty({end - begin, kImageSide, kImageSide, kImageChannels}, dtype_);
+  const auto* images = set.images.const_data_ptr<std::uint8_t>();
+  with_type(dtype_, [&]<class T>(T) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      make(images + i * kImageBytes, values_.const_data_ptr<T>(), Draws{},
+           out.data_ptr<T>() + (i - begin) * kImageBytes);
+    }
+  });
+  return channels_last_view(out);
+}
+
+torch::Tensor BatchMaker::labels(const ImageSet& set, std::span<const std::int64_t> samples) {
+  const auto out = torch::empty({static_cast<std::int64_t>(samples.size())}, torch::kInt64);
+  const auto* from = set.labels.const_data_ptr<std::int64_t>();
+  std::transform(samples.begin(), samples.end(), out.data_ptr<std::int64_t>(),
+                 [&](auto sample) { return from[sample]; });
+  return out;
+}
+
+}  // namespace muster::workloads
