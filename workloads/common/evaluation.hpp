@@ -1,0 +1,29 @@
+#pragma once
+/// How good a network is on a set of images.
+
+#include <cstdint>
+#include <vector>
+
+#include "runner/communicator.hpp"
+#include "workloads/common/data/augmentation.hpp"
+#include "workloads/common/models/network.hpp"
+
+namespace muster::workloads {
+
+struct Evaluation {
+  std::int64_t samples = 0;
+  double loss = 0;                      ///< mean cross-entropy
+  std::vector<std::int64_t> confusion;  ///< [true class][predicted class], row-major, counts
+
+  double accuracy() const;                     ///< share of samples
+  std::vector<double> class_accuracy() const;  ///< share of each class's samples; 0 for a class without any
+  std::int64_t classes() const;
+};
+
+/// Every sample of the set once, over all ranks: each takes its shard, and counts are summed. Every rank must
+/// call this and gets the same result. The network is put into evaluation mode and back. `communicator` may
+/// be null: alone. A NaN in the logits shows as a loss of NaN.
+Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& batches, std::int64_t classes,
+                    std::int64_t batch, Communicator* communicator);
+
+}  // namespace muster::workloads

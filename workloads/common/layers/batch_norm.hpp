@@ -1,0 +1,47 @@
+#pragma once
+/// Batch normalisation (Ioffe and Szegedy 2015), fused with what follows it.
+
+#include <torch/torch.h>
+
+#include <functional>
+
+namespace muster::workloads {
+
+/// What a network does right after normalising.
+enum class AfterNorm {
+  nothing,
+  relu,
+  relu_pool,  ///< ReLU, then the maximum of each 2x2 block; height and width must be even
+};
+
+/// Replaces local batch normalisation in training, by a synchronised one, say: (input, weight, bias, running
+/// mean, running variance) to the normalised input; it updates the running statistics and is differentiable.
+/// Empty: local.
+using BatchNormFunction =
+    std::function<torch::Tensor(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&,
+                                const torch::Tensor&, const torch::Tensor&)>;
+
+/// A batch-normalisation layer: `weight`, `bias`, `running_mean`, `running_var`, as PyTorch's. The statistics
+/// stay fp32 (or fp64) where images are bfloat16. On the CPU, channels-last, in one pass over memory for the
+/// statistics and one for the rest, in either direction; elsewhere composed of ATen's operators. The order of
+/// every sum is fixed, whatever the threads.
+class BatchNormImpl : public torch::nn::Module {
+ public:
+  explicit BatchNormImpl(std::int64_t channels, BatchNormFunction function = {});
+
+  /// `skip`, of the input's shape, is added before the ReLU (not with relu_pool).
+  torch::Tensor forward(const torch::Tensor& input, AfterNorm after, const torch::Tensor& skip = {});
+
+  torch::Tensor weight, bias, running_mean, running_var;
+
+ private:
+  torch::Tensor composed(const torch::Tensor& input, AfterNorm after, const torch::Tensor& skip);
+
+  BatchNormFunction function_;
+};
+TORCH_MODULE(BatchNorm);
+
+inline constexpr double kNormEpsilon = 1e-5;
+inline constexpr double kNormMomentum = 0.1;
+
+}  // namespace muster::workloads

@@ -1,0 +1,101 @@
+#include "workloads/common/layers/convolution.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cmath>
+
+namespace muster::workloads {
+namespace {
+
+using torch::Tensor;
+
+torch::MemoryFormat layout_of(const Tensor& tensor) {
+  return tensor.dim() == 4 ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
+}
+
+class Convolve : public torch::autograd::Function<Convolve> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
+                        const Tensor& working, std::int64_t stride, std::int64_t padding) {
+    const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
+    context->save_for_backward({x, weight, working});
+    context->saved_data["stride"] = stride;
+    context->saved_data["padding"] = padding;
+    return at::conv2d(x, working, {}, stride, padding);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& outputs) {
+    const auto saved = context->get_saved_variables();
+    const std::int64_t stride = context->saved_data["stride"].toInt();
+    const std::int64_t padding = context->saved_data["padding"].toInt();
+    const Tensor dy = outputs[0].contiguous(torch::MemoryFormat::ChannelsLast);
+    auto [dx, dweight, dbias] = at::convolution_backward(
+        dy, saved[0], saved[2], c10::nullopt, {stride, stride}, {padding, padding}, {1, 1}, false, {0, 0}, 1,
+        {context->needs_input_grad(0), context->needs_input_grad(1), false});
+    if (dweight.defined()) {
+      dweight = torch::empty_like(saved[1], torch::MemoryFormat::Contiguous).copy_(dweight);
+    }
+    return {dx, dweight, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+void fill_uniform(Tensor& tensor, double bound, at::Generator& generator) {
+  const torch::NoGradGuard no_grad;
+  tensor.uniform_(-bound, bound, generator);
+}
+
+}  // namespace
+
+const Tensor& WorkingCopy::of(const Tensor& weight, torch::Dtype type) {
+  const auto version = weight._version();
+  if (copy_.defined() && source_ == weight.const_data_ptr() && version_ == version &&
+      copy_.scalar_type() == type)
+    return copy_;
+  const torch::NoGradGuard no_grad;
+  if (!copy_.defined() || copy_.scalar_type() != type || copy_.device() != weight.device()) {
+    copy_ = torch::empty_like(weight, weight.options().dtype(type), layout_of(weight));
+  }
+  copy_.copy_(weight);
+  source_ = weight.const_data_ptr();
+  version_ = version;
+  return copy_;
+}
+
+ConvolutionImpl::ConvolutionImpl(std::int64_t in, std::int64_t out, ConvolutionOptions options)
+    : options_(options) {
+  weight = register_parameter("weight", torch::zeros({out, in, options.kernel, options.kernel}));
+}
+
+Tensor ConvolutionImpl::forward(const Tensor& input) {
+  return Convolve::apply(input, weight, working_.of(weight, input.scalar_type()), options_.stride,
+                         options_.padding);
+}
+
+ClassifierImpl::ClassifierImpl(std::int64_t in, std::int64_t out, bool with_bias) {
+  weight = register_parameter("weight", torch::zeros({out, in}));
+  if (with_bias) bias = register_parameter("bias", torch::zeros({out}));
+}
+
+Tensor ClassifierImpl::forward(const Tensor& features) {
+  const auto type = features.scalar_type();
+  const Tensor logits = torch::linear(features, weight.to(type), bias.defined() ? bias.to(type) : Tensor());
+  return logits.to(weight.scalar_type());
+}
+
+void initialise(torch::nn::Module& module, std::uint64_t seed) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  module.apply([&](torch::nn::Module& one) {
+    if (auto* convolution = one.as<ConvolutionImpl>()) {
+      const auto& w = convolution->weight;
+      fill_uniform(convolution->weight, 1 / std::sqrt(static_cast<double>(w.size(1) * w.size(2) * w.size(3))),
+                   generator);
+    } else if (auto* classifier = one.as<ClassifierImpl>()) {
+      const double bound = 1 / std::sqrt(static_cast<double>(classifier->weight.size(1)));
+      fill_uniform(classifier->weight, bound, generator);
+      if (classifier->bias.defined()) fill_uniform(classifier->bias, bound, generator);
+    }
+  });
+}
+
+}  // namespace muster::workloads

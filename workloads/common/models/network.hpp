@@ -1,0 +1,38 @@
+#pragma once
+/// The networks for images of CIFAR's shape, by name.
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "workloads/common/layers/batch_norm.hpp"
+
+namespace muster::workloads {
+
+/// Maps images [n, 3, 32, 32], best channels-last, to logits [n, classes] in the parameters' type. The
+/// images' type decides in what the network computes: bfloat16 images and fp32 parameters make mixed
+/// precision, without autocast.
+class Network : public torch::nn::Module {
+ public:
+  virtual torch::Tensor forward(const torch::Tensor& images) = 0;
+};
+
+struct NetworkOptions {
+  std::string name = "resnet9";
+  std::int64_t classes = 10;
+  double width = 1;  ///< times the channels of every layer, rounded to a multiple of 8, at least 8
+  BatchNormFunction batch_norm;  ///< of every batch-normalisation layer in training; empty: local
+};
+
+/// Names that make_network knows: "resnet9", "resnet18", "resnet34", "resnet50", "plain9" (ResNet-9 without
+/// batch normalisation).
+const std::vector<std::string>& network_names();
+
+/// fp32 on the CPU, in training mode, weights drawn from the seed. Throws Error(config) for an unknown name
+/// or a width that is not positive.
+std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed);
+
+}  // namespace muster::workloads

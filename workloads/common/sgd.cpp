@@ -1,0 +1,76 @@
+#include "workloads/common/sgd.hpp"
+
+#include "core/error.hpp"
+#include "workloads/common/kernels/kernels.hpp"
+
+namespace muster::workloads {
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 16;
+
+template <class Real, class Kernel>
+void update(const torch::Tensor& weight, const torch::Tensor& gradient, const torch::Tensor& momentum,
+            SgdStep<Real> step, const Kernel& kernel) {
+  Real* w = weight.data_ptr<Real>();
+  const Real* g = gradient.const_data_ptr<Real>();
+  Real* m = momentum.defined() ? momentum.data_ptr<Real>() : nullptr;
+  at::parallel_for(0, weight.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernel(w + begin, g + begin, m ? m + begin : nullptr, end - begin, step);
+  });
+}
+
+template <class Real>
+SgdStep<Real> typed(double rate, const SgdOptions& options, bool first) {
+  return {static_cast<Real>(rate), static_cast<Real>(options.momentum),
+          static_cast<Real>(options.weight_decay), options.nesterov, first};
+}
+
+}  // namespace
+
+Sgd::Sgd(NamedTensors parameters, const SgdOptions& options)
+    : parameters_(std::move(parameters)), options_(options) {
+  if (!(options.momentum >= 0) || !(options.weight_decay >= 0) ||
+      (options.nesterov && options.momentum == 0)) {
+    throw Error(ExitCode::config,
+                "SGD: momentum and weight decay must not be negative, and Nesterov needs momentum",
+                "the usual choice is momentum = 0.9, weight_decay = 5e-4");
+  }
+  if (options.momentum == 0) return;
+  for (const auto& [name, parameter] : parameters_)
+    momentum_.emplace_back("momentum." + name, torch::zeros_like(parameter));
+}
+
+void Sgd::step(double rate) {
+  const torch::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    auto& parameter = parameters_[i].second;
+    if (!parameter.grad().defined()) continue;
+    const auto gradient = parameter.grad().contiguous();
+    const auto momentum = momentum_.empty() ? torch::Tensor() : momentum_[i].second;
+    MUSTER_ASSERT(parameter.is_contiguous());
+    if (!parameter.is_cpu()) {
+      auto g = gradient.add(parameter, options_.weight_decay);
+      if (momentum.defined()) {
+        const auto m = momentum;
+        m.mul_(began_ ? options_.momentum : 0).add_(g);
+        g = options_.nesterov ? g.add(m, options_.momentum) : m;
+      }
+      parameter.sub_(g, rate);
+      continue;
+    }
+    if (parameter.scalar_type() == torch::kFloat64) {
+      update(parameter, gradient, momentum, typed<double>(rate, options_, !began_), kernels().sgd_f64);
+    } else {
+      update(parameter, gradient, momentum, typed<float>(rate, options_, !began_), kernels().sgd_f32);
+    }
+    // The kernel wrote behind autograd's back: working copies go by the version.
+    parameter.unsafeGetTensorImpl()->bump_version();
+  }
+  began_ = true;
+}
+
+void Sgd::clear_gradients() {
+  for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();
+}
+
+}  // namespace muster::workloads
