@@ -1,0 +1,196 @@
+/// Whole gangs: mpirun, muster-runner and a plugin that misbehaves on request.
+
+#include "gang.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <fstream>
+#include <numeric>
+
+#include "core/durable_file.hpp"
+#include "core/error.hpp"
+
+namespace muster {
+namespace {
+
+std::vector<std::int64_t> counted_to(std::int64_t last) {
+  std::vector<std::int64_t> steps(static_cast<std::size_t>(last));
+  std::iota(steps.begin(), steps.end(), 1);
+  return steps;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string undisturbed_sums(int ranks, int steps) {
+  const TaskFolder folder(ranks, {{"steps", steps}});
+  EXPECT_EQ(run_gang(folder, 1), 0) << folder.log(1);
+  return folder.final_sums();
+}
+
+TEST(Gang, FinishesWithMetricsAndEvents) {
+  for (const int ranks : {1, 2, 3}) {
+    const TaskFolder folder(ranks);
+    ASSERT_EQ(run_gang(folder, 1), 0) << folder.log(1);
+    EXPECT_EQ(folder.metric_steps(1), counted_to(20));
+    EXPECT_EQ(folder.events(1).front(), "started");
+    EXPECT_EQ(folder.events(1).back(), "finished");
+    EXPECT_TRUE(folder.checkpoints().empty());
+  }
+}
+
+TEST(Gang, SavesEverySoManySteps) {
+  TaskFolder folder(2, {{"steps", 25}});
+  folder.task.policy.checkpoint_steps = 10;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1), 0) << folder.log(1);
+  EXPECT_EQ(folder.checkpoints(), (std::vector<std::string>{"step-000000000010", "step-000000000020"}));
+}
+
+TEST(Gang, SavesBySeconds) {
+  TaskFolder folder(2, {{"steps", 60}, {"step_seconds", 0.02}});
+  folder.task.policy.checkpoint_seconds = 0.3;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1), 0) << folder.log(1);
+  EXPECT_EQ(folder.checkpoints().size(), 2U);
+}
+
+TEST(Gang, SavesAndStopsOnASignalAndGoesOnBitwise) {
+  const TaskFolder folder(2, {{"steps", 200}, {"step_seconds", 0.01}});
+  {
+    Gang gang(folder, 1);
+    ASSERT_TRUE(becomes_true([&] { return folder.events(1).size() >= 2; }));
+    kill(gang.pid(), SIGUSR1);
+    ASSERT_EQ(gang.wait(), static_cast<int>(ExitCode::stopped)) << folder.log(1);
+  }
+  EXPECT_EQ(folder.events(1).back(), "stopped");
+  ASSERT_EQ(folder.checkpoints().size(), 1U);
+  ASSERT_EQ(run_gang(folder, 2), 0) << folder.log(2);
+  EXPECT_EQ(folder.events(2)[1], "resumed");
+  EXPECT_EQ(folder.metric_steps(2), counted_to(200));
+  EXPECT_EQ(folder.final_sums(), undisturbed_sums(2, 200));
+}
+
+TEST(Gang, SavesAndStopsWhenTheStopFileAppears) {
+  const TaskFolder folder(3, {{"steps", 100000}, {"step_seconds", 0.01}});
+  Gang gang(folder, 1);
+  ASSERT_TRUE(becomes_true([&] { return folder.events(1).size() >= 2; }));
+  std::ofstream(folder.attempt(1).stop_request()) << "stop\n";
+  EXPECT_EQ(gang.wait(), static_cast<int>(ExitCode::stopped)) << folder.log(1);
+  EXPECT_EQ(folder.checkpoints().size(), 1U);
+}
+
+TEST(Gang, SavesBeforeItsDeadline) {
+  const TaskFolder folder(2, {{"steps", 100000}, {"step_seconds", 0.05}});
+  const auto deadline = std::to_string(std::time(nullptr) + 13);
+  EXPECT_EQ(run_gang(folder, 1, {{"MUSTER_DEADLINE", deadline}}), static_cast<int>(ExitCode::stopped))
+      << folder.log(1);
+  EXPECT_LT(std::time(nullptr), std::stol(deadline));
+  EXPECT_EQ(folder.checkpoints().size(), 1U);
+}
+
+TEST(Gang, EndsWithTheCauseWhicheverRankThrows) {
+  const std::map<std::string, ExitCode> deeds = {{"data_error", ExitCode::data},
+                                                 {"pending_data_error", ExitCode::data},
+                                                 {"diverged", ExitCode::diverged},
+                                                 {"bad_alloc", ExitCode::resources},
+                                                 {"number", ExitCode::internal}};
+  for (const auto& [deed, code] : deeds)
+    for (const int rank : {0, 2}) {
+      const TaskFolder folder(3, {{"steps", 1000000}, {"deed", deed}, {"deed_rank", rank}});
+      Gang gang(folder, 1);
+      EXPECT_EQ(gang.wait(std::chrono::seconds(5)), static_cast<int>(code)) << deed << "\n" << folder.log(1);
+      const std::string record = read_text(folder.attempt(1).failure(rank));
+      EXPECT_TRUE(contains(record, "\"rank\": " + std::to_string(rank))) << record;
+      EXPECT_TRUE(contains(record, "\"code\": " + std::to_string(static_cast<int>(code)))) << record;
+    }
+}
+
+TEST(Gang, EndsWhenARankIsKilled) {
+  for (const int rank : {0, 1}) {
+    const TaskFolder folder(2, {{"steps", 1000000}, {"deed", "killed"}, {"deed_rank", rank}});
+    Gang gang(folder, 1);
+    EXPECT_EQ(gang.wait(std::chrono::seconds(5)), 128 + SIGKILL) << folder.log(1);
+  }
+}
+
+TEST(Gang, EndsWhenItsMpirunIsKilled) {
+  const TaskFolder folder(2, {{"steps", 1000000}, {"step_seconds", 0.01}});
+  Gang gang(folder, 1);
+  ASSERT_TRUE(becomes_true([&] { return folder.events(1).size() >= 2; }));
+  const std::vector<ProcessIdentity> ranks = gang.ranks();
+  ASSERT_EQ(ranks.size(), 2U);
+  kill(gang.pid(), SIGKILL);
+  EXPECT_EQ(gang.wait(), 128 + SIGKILL);
+  for (const ProcessIdentity& rank : ranks)
+    EXPECT_TRUE(becomes_true([&] { return liveness(rank) == Liveness::dead; }));
+}
+
+TEST(Gang, CarriesTheRowsOfAKilledAttemptUpToItsCheckpoint) {
+  TaskFolder folder(
+      2, {{"steps", 60}, {"step_seconds", 0.005}, {"deed", "killed"}, {"deed_rank", 1}, {"deed_step", 47}});
+  folder.task.policy.checkpoint_steps = 20;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1), 128 + SIGKILL) << folder.log(1);
+  folder.task.parameters["deed"] = "";
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 2), 0) << folder.log(2);
+  EXPECT_TRUE(contains(folder.log(2), "goes on at step 40")) << folder.log(2);
+  EXPECT_EQ(folder.metric_steps(2), counted_to(60));
+  EXPECT_EQ(folder.final_sums(), undisturbed_sums(2, 60));
+}
+
+TEST(Gang, PublishesNothingOnceALaterAttemptHasItsClaim) {
+  const TaskFolder folder(2, {{"steps", 100000}, {"step_seconds", 0.01}});
+  Gang gang(folder, 1);
+  ASSERT_TRUE(becomes_true([&] { return folder.events(1).size() >= 2; }));
+  create_exclusively(folder.paths().claim(2), "{}");
+  EXPECT_EQ(gang.wait(), static_cast<int>(ExitCode::busy)) << folder.log(1);
+  EXPECT_TRUE(folder.checkpoints().empty());
+}
+
+TEST(Gang, RefusesAnotherNumberOfRanksThanItsCheckpoint) {
+  TaskFolder folder(2, {{"steps", 20}});
+  folder.task.policy.checkpoint_steps = 10;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1), 0);
+  folder.task.resources.ranks = 3;
+  folder.write();
+  EXPECT_EQ(run_gang(folder, 2), static_cast<int>(ExitCode::checkpoint));
+  EXPECT_TRUE(contains(folder.log(2), "written by 2 ranks and this gang has 3")) << folder.log(2);
+}
+
+TEST(Gang, NamesWhatIsWrongWithAPlugin) {
+  const std::map<std::string, std::string> problems = {{"wrong_abi", "was built for ABI"},
+                                                       {"no_plugin", "is no muster workload"},
+                                                       {"needs_absent_library", "libmuster_absent.so"},
+                                                       {"nowhere", "there is no such file"}};
+  for (const auto& [plugin, problem] : problems) {
+    const TaskFolder folder(2, {}, plugin);
+    EXPECT_EQ(run_gang(folder, 1), static_cast<int>(ExitCode::workload));
+    EXPECT_TRUE(contains(folder.log(1), problem)) << folder.log(1);
+    EXPECT_TRUE(contains(folder.log(1), plugin + ".so")) << folder.log(1);
+  }
+}
+
+TEST(Gang, BindsEachRankToItsCpus) {
+  const TaskFolder folder(2, {{"steps", 1000000}, {"step_seconds", 0.01}});
+  const Gang gang(folder, 1, {{"MUSTER_CPUS", "0;0"}});
+  ASSERT_TRUE(becomes_true([&] { return folder.events(1).size() >= 2; }));
+  ASSERT_EQ(gang.ranks().size(), 2U);
+  for (const ProcessIdentity& rank : gang.ranks())
+    for (const auto& thread :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(rank.pid) + "/task"))
+      EXPECT_TRUE(contains(read_text(thread.path() / "status"), "Cpus_allowed_list:\t0\n"));
+}
+
+TEST(Gang, RefusesACpuThatItMayNotUse) {
+  const TaskFolder folder(1);
+  EXPECT_EQ(run_gang(folder, 1, {{"MUSTER_CPUS", "1000"}}), static_cast<int>(ExitCode::resources))
+      << folder.log(1);
+}
+
+}  // namespace
+}  // namespace muster
