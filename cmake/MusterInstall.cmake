@@ -10,7 +10,7 @@ install(TARGETS muster_core ARCHIVE DESTINATION lib/muster FILE_SET HEADERS DEST
 install(FILES "${PROJECT_SOURCE_DIR}/runner/workload.hpp" "${PROJECT_SOURCE_DIR}/runner/communicator.hpp"
   DESTINATION include/muster/runner)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/experiments" DESTINATION share/muster OPTIONAL)
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/results/muster_results" DESTINATION share/muster/python OPTIONAL
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/results/python/muster_results" DESTINATION share/muster/python OPTIONAL
   PATTERN "__pycache__" EXCLUDE)
 
 include(CMakePackageConfigHelpers)

@@ -160,7 +160,7 @@ std::pair<TensorView, Extent> parse_tensor(const fs::path& file, const std::stri
   if (!size || *size != offsets[1] - offsets[0])
     throw_damaged(file, where + "has another size than its shape");
   view.bytes = data.subspan(offsets[0], offsets[1] - offsets[0]);
-  return {std::move(view), {offsets[0], offsets[1]}};
+  return {view, {offsets[0], offsets[1]}};
 }
 
 }  // namespace
