@@ -82,9 +82,10 @@ class MovedTree(unittest.TestCase):
     def test_built_tree_runs_elsewhere(self):
         copy = self.folder / "muster"
         build = copy / BUILD.relative_to(SOURCE)
-        for part in ("bin", "lib"):
-            run("mkdir", "-p", build)
-            run("cp", "-al", BUILD / part, build / part)
+        build.mkdir(parents=True)
+        run("cp", "-al", BUILD / "bin", build)
+        if (BUILD / "lib").exists():  # else built without workloads
+            run("cp", "-al", BUILD / "lib", build)
         run("cp", "-al", SOURCE / ".venv", copy / ".venv")
         self.assert_runs(build)
 
