@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
+#include "runner/timed_scope.hpp"
 
 namespace muster {
 
@@ -19,6 +20,7 @@ EventLog::EventLog(const std::filesystem::path& file) : file_(file) {
 EventLog::~EventLog() { close(descriptor_); }
 
 void EventLog::append(const std::string& event, const Progress& progress) {
+  const TimedScope timed(seconds_);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   nlohmann::ordered_json line{{"time", std::chrono::duration<double>(now).count()},
                               {"event", event},

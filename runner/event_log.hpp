@@ -20,10 +20,13 @@ class EventLog {
 
   /// `event`: started, resumed, progress, checkpoint, stopping, finished or stopped. Throws Error(storage).
   void append(const std::string& event, const Progress& progress);
+  /// Seconds spent in it.
+  double seconds() const { return seconds_; }
 
  private:
   std::filesystem::path file_;
   int descriptor_ = -1;
+  double seconds_ = 0;
 };
 
 }  // namespace muster

@@ -44,7 +44,8 @@ TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task ta
       communicator_(std::move(communicator)),
       control_(std::move(control)),
       fence_(task_folder_, attempt),
-      policy_(task_.policy, deadline, unix_now()) {
+      policy_(task_.policy, deadline, unix_now()),
+      began_(unix_now()) {
   if (is_root()) {
     fence_.check();
     make_folders(artifacts_);
@@ -147,6 +148,10 @@ Outcome TaskContext::finish(Outcome outcome) {
     fence_.check();
     events_->append(agreed == static_cast<std::int32_t>(Outcome::stopped) ? "stopped" : "finished",
                     progress_);
+    char line[120];
+    std::snprintf(line, sizeof line, "metrics and events took %.4f s of %.2f s",
+                  metrics_->seconds() + events_->seconds(), unix_now() - began_);
+    log(line);
   }
   // mpirun ends all ranks when the first leaves with another status than 0.
   control_->barrier();

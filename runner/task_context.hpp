@@ -55,6 +55,7 @@ class TaskContext final : public Context {
   std::unique_ptr<TaskMetrics> metrics_;
   std::unique_ptr<CheckpointStore> checkpoints_;
   StepPolicy policy_;
+  double began_;  // Unix time.
   Progress progress_;
   double progress_told_ = 0;
   double polled_ = 0;

@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "core/run_paths.hpp"
+#include "runner/timed_scope.hpp"
 
 namespace muster {
 namespace {
@@ -29,12 +30,14 @@ void TaskMetrics::declare(const std::vector<MetricTable>& tables) {
 
 void TaskMetrics::append(const std::string& table, const std::vector<MetricValue>& row) {
   if (options_ == nullptr) return;
+  const TimedScope timed(seconds_);
   open();
   sink_->append(table, row);
 }
 
 void TaskMetrics::flush() {
   if (options_ == nullptr || !declared_) return;
+  const TimedScope timed(seconds_);
   open();
   sink_->flush();
   flushed_ = seconds_now();
@@ -50,6 +53,7 @@ void TaskMetrics::carry(const CarriedRows& rows) {
 
 std::map<std::string, std::uint64_t> TaskMetrics::sync() {
   if (options_ == nullptr || !declared_) return {};
+  const TimedScope timed(seconds_);
   open();
   sink_->sync();
   flushed_ = seconds_now();
@@ -62,6 +66,7 @@ void TaskMetrics::flush_if_due() {
 
 void TaskMetrics::close() {
   if (options_ == nullptr || !declared_) return;
+  const TimedScope timed(seconds_);
   open();
   sink_->sync();
   sink_.reset();

@@ -30,6 +30,8 @@ class TaskMetrics final : public Metrics {
   void flush_if_due();
   /// Leaves the files clean.
   void close();
+  /// Seconds spent in all of the above, on rank 0.
+  double seconds() const { return seconds_; }
 
  private:
   void open();
@@ -38,6 +40,7 @@ class TaskMetrics final : public Metrics {
   std::unique_ptr<MetricSink> sink_;
   bool declared_ = false;
   double flushed_ = 0;
+  double seconds_ = 0;
 };
 
 }  // namespace muster
