@@ -1,9 +1,6 @@
 #include "launcher/command_plan.hpp"
 
-#include <sched.h>
-
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/run_paths.hpp"
 #include "launcher/experiment_options.hpp"
+#include "launcher/local_allocation.hpp"
 #include "launcher/newest_run.hpp"
 #include "launcher/plan.hpp"
 #include "launcher/task_on_disk.hpp"
@@ -53,18 +51,16 @@ void print_table(const Plan& plan, const std::vector<TaskOnDisk>& on_disk, const
                    planned.refusal ? "refused: " + planned.refusal->problem : on_disk[i].text()});
   }
   std::fputs(table.text().c_str(), stdout);
-  std::printf("%zu tasks, %d done; there are %d CPUs and %d GPUs\n", plan.tasks.size(), done, capacity.cpus,
-              capacity.gpus);
+  const auto count = [](int number, const std::string& noun) {
+    return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+  };
+  std::printf("%s, %d done; room: %s, %s\n", count(static_cast<int>(plan.tasks.size()), "task").c_str(), done,
+              count(capacity.cpus, "CPU").c_str(), count(capacity.gpus, "GPU").c_str());
 }
 
-/// What this process may use of this machine, but for what the options say.
 Capacity capacity_of(const ExperimentOptions& options) {
-  Capacity capacity;
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) capacity.cpus = CPU_COUNT(&set);
-  if (options.cpus) capacity.cpus = std::min(capacity.cpus, *options.cpus);
-  capacity.gpus = options.gpus.value_or(0);
-  return capacity;
+  const Slots slots = local_slots(options.cpus, options.gpus);
+  return {static_cast<int>(slots.cpus.size()), static_cast<int>(slots.gpus.size())};
 }
 
 /// Prints the plan; then throws Error(resources) where a task has no room.
