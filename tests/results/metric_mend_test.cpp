@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <random>
@@ -131,6 +132,26 @@ TEST(MendMetrics, BeginsAgainWhereItWasInterrupted) {
   mend_metrics(file);
   EXPECT_EQ(expect_whole(folder.path()), rows);
   EXPECT_FALSE(std::filesystem::exists(folder / "metrics.h5.new"));
+}
+
+TEST(MendMetrics, LeavesTheOldFilesWhereThereIsNoRoomForNewOnes) {
+  const TemporaryFolder folder;
+  write_and_kill(folder, "10", "20", "swmr", std::chrono::milliseconds(300));
+  const auto file = folder / "metrics.h5";
+  const std::string before = read_text(file);
+  rlimit whole{};
+  ::getrlimit(RLIMIT_FSIZE, &whole);
+  rlimit small = whole;
+  small.rlim_cur = 8192;
+  ::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  EXPECT_THROW(mend_metrics(file), Error);
+  ::setrlimit(RLIMIT_FSIZE, &whole);
+  EXPECT_EQ(read_text(file), before);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    EXPECT_NE(entry.path().extension(), ".new") << entry.path();
+  mend_metrics(file);
+  EXPECT_GT(expect_whole(folder.path()), 0);
 }
 
 TEST(MendMetrics, HasNothingToDoWhereTheWriterNeverBegan) {
