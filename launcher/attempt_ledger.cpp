@@ -68,8 +68,12 @@ int highest_attempt(const TaskPaths& task) {
 }
 
 AttemptView newest_attempt(const TaskPaths& task, const LivenessOf& liveness_of) {
+  return view_attempt(task, highest_attempt(task), liveness_of);
+}
+
+AttemptView view_attempt(const TaskPaths& task, int number, const LivenessOf& liveness_of) {
   AttemptView view;
-  view.number = highest_attempt(task);
+  view.number = number;
   if (view.number == 0) return view;
   const AttemptPaths attempt(task.attempt(view.number));
   if (fs::exists(attempt.gang())) view.order = read_gang_order(attempt.gang());

@@ -35,7 +35,7 @@ enum class AttemptPhase {
   ended,      ///< there is an exit record
 };
 
-/// The newest attempt.
+/// One attempt, by what its files say now.
 struct AttemptView {
   int number = 0;
   AttemptPhase phase = AttemptPhase::none;
@@ -50,6 +50,7 @@ using LivenessOf = std::function<Liveness(const ProcessIdentity&)>;
 int highest_attempt(const TaskPaths& task);
 
 /// Throws Error(storage) where a file is damaged.
+AttemptView view_attempt(const TaskPaths& task, int attempt, const LivenessOf& liveness_of);
 AttemptView newest_attempt(const TaskPaths& task, const LivenessOf& liveness_of);
 
 /// Makes the attempt's folder, whole with its gang.json, in one step. False where the number is taken.

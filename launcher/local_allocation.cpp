@@ -120,6 +120,7 @@ GangOrder LocalAllocation::order(const Task& task, const TaskPaths& paths, int a
 }
 
 void LocalAllocation::start(const AttemptPaths& attempt) {
+  reap();
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -149,7 +150,7 @@ void LocalAllocation::start(const AttemptPaths& attempt) {
   shims_[folder] = pid;
 }
 
-std::optional<int> LocalAllocation::failed_start(const AttemptPaths& attempt) {
+void LocalAllocation::reap() {
   for (auto shim = shims_.begin(); shim != shims_.end();) {
     int status = 0;
     if (waitpid(shim->second, &status, WNOHANG) == shim->second) {
@@ -159,6 +160,10 @@ std::optional<int> LocalAllocation::failed_start(const AttemptPaths& attempt) {
       ++shim;
     }
   }
+}
+
+std::optional<int> LocalAllocation::failed_start(const AttemptPaths& attempt) {
+  reap();
   const auto exited = exited_shims_.find(attempt.folder().string());
   return exited == exited_shims_.end() ? std::nullopt : std::optional(exited->second);
 }

@@ -38,6 +38,8 @@ class LocalAllocation : public Allocation {
   int end_leftovers(const GangOrder& order) override;
 
  private:
+  void reap();
+
   LocalAllocationOptions options_;
   GangPrograms programs_;
   std::map<std::string, int> shims_;         ///< attempt folder -> pid, till reaped

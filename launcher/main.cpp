@@ -5,6 +5,7 @@
 #include "core/error_report.hpp"
 #include "core/version.hpp"
 #include "launcher/command_plan.hpp"
+#include "launcher/command_run.hpp"
 
 namespace muster {
 
@@ -16,6 +17,7 @@ int run_command_line(int argc, char** argv) {
   app.footer("Example: muster run experiments/quickstart.toml");
   int exit_code = static_cast<int>(ExitCode::ok);
   add_plan_command(app, exit_code);
+  add_run_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

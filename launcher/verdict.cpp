@@ -37,10 +37,9 @@ int signal_of(const ExitRecord& exit) {
   return signal > 0 && signal < NSIG ? signal : 0;
 }
 
-std::string signal_text(int signal) {
-  std::string text = "ended by signal " + std::to_string(signal) + " (" + strsignal(signal) + ")";
-  if (signal == SIGKILL) text += "; the kernel does that when memory runs out, see 'dmesg'";
-  return text;
+std::string ending_text(int exit_code, int signal) {
+  if (signal == 0) return "exit code " + std::to_string(exit_code);
+  return "ended by signal " + std::to_string(signal) + " (" + strsignal(signal) + ")";
 }
 
 }  // namespace
@@ -54,17 +53,20 @@ Verdict judge(const EndOfAttempt& end) {
   const int code = end.exit->exit_code;
   if (code == 0) return {Ending::done, 0, false, ""};
   if (code == static_cast<int>(ExitCode::stopped)) return {Ending::stopped, code, false, "saved and stopped"};
+  const int signal = signal_of(*end.exit);
+  const bool cause_stays = end.failure && is_final(end.failure->code);
+  if (end.asked_to_stop && !cause_stays) {
+    return {Ending::stopped, code, false, "stopped without saving, " + ending_text(code, signal)};
+  }
   if (end.failure) {
     std::string reason = "rank " + std::to_string(end.failure->rank) + ": " + end.failure->problem;
     if (!end.failure->advice.empty()) reason += "; " + end.failure->advice;
     return {Ending::failed, code, !is_final(end.failure->code), reason};
   }
-  const int signal = signal_of(*end.exit);
-  if (end.asked_to_stop && (signal != 0 || end.is_exec)) {
-    return {Ending::stopped, code, false,
-            signal != 0 ? "stopped without saving" : "stopped, exit code " + std::to_string(code)};
+  if (signal != 0) {
+    const char* memory = signal == SIGKILL ? "; the kernel does that when memory runs out, see 'dmesg'" : "";
+    return {Ending::failed, code, true, ending_text(code, signal) + memory};
   }
-  if (signal != 0) return {Ending::failed, code, true, signal_text(signal)};
   if (end.is_exec) {
     const bool not_started = code == kCommandNotFound || code == kCannotExecute;
     return {

@@ -1,0 +1,84 @@
+#include "launcher/launcher_claim.hpp"
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "core/durable_file.hpp"
+#include "core/error.hpp"
+
+namespace muster {
+
+namespace {
+
+constexpr const char* kEnded = "ended";
+
+int newest_claim(const RunPaths& run) {
+  int number = 0;
+  while (std::filesystem::exists(run.launcher_claim(number + 1))) ++number;
+  return number;
+}
+
+[[noreturn]] void throw_busy(const RunPaths& run, const ProcessIdentity& holder, RunHolder state) {
+  const std::string who = "process " + std::to_string(holder.pid) + " on " + holder.host;
+  if (state == RunHolder::alive) {
+    throw Error(ExitCode::busy,
+                "another launcher drives this run: " + who + " (" + run.folder().string() + ")",
+                "watch it with 'muster status' and 'muster logs --follow', or end it with 'kill " +
+                    std::to_string(holder.pid) + "' (saves and stops)");
+  }
+  throw Error(
+      ExitCode::busy,
+      "another launcher may drive this run: " + who + ", which cannot be asked from here (" +
+          run.folder().string() + ")",
+      "go on there; if that process is gone, remove " + run.launcher_claim(newest_claim(run)).string());
+}
+
+}  // namespace
+
+RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder) {
+  const int number = newest_claim(run);
+  if (number == 0) return RunHolder::nobody;
+  const std::string text = read_text(run.launcher_claim(number));
+  if (nlohmann::json::parse(text, nullptr, false).contains(kEnded)) return RunHolder::nobody;
+  holder = identity_from_json(text);
+  switch (liveness(holder)) {
+    case Liveness::alive:
+      return RunHolder::alive;
+    case Liveness::unknown:
+      return RunHolder::unknown;
+    case Liveness::dead:
+      break;
+  }
+  return RunHolder::nobody;
+}
+
+void write_first_claim(const RunPaths& run) {
+  create_exclusively(run.launcher_claim(1), identity_to_json(own_identity()));
+}
+
+LauncherClaim::LauncherClaim(const RunPaths& run) : run_(run) {
+  while (true) {
+    ProcessIdentity holder;
+    const RunHolder state = holder_of(run, holder);
+    if (state != RunHolder::nobody && holder == own_identity()) {
+      number_ = newest_claim(run);
+      return;
+    }
+    if (state != RunHolder::nobody) throw_busy(run, holder, state);
+    number_ = newest_claim(run) + 1;
+    if (create_exclusively(run.launcher_claim(number_), identity_to_json(own_identity()))) return;
+  }
+}
+
+LauncherClaim::~LauncherClaim() {
+  try {
+    auto claim = nlohmann::ordered_json::parse(identity_to_json(own_identity()));
+    claim[kEnded] =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    write_durably(run_.launcher_claim(number_), claim.dump());
+  } catch (const Error&) {
+    // The disk is full or gone: this host still sees that the process has ended.
+  }
+}
+
+}  // namespace muster

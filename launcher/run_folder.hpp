@@ -1,0 +1,49 @@
+#pragma once
+/// Which run `muster run` goes on with, and the making of a new one.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/experiment.hpp"
+#include "core/run_paths.hpp"
+#include "core/task.hpp"
+#include "launcher/packer.hpp"
+#include "launcher/plan.hpp"
+
+namespace muster {
+
+/// A task as a run's plan.json names it.
+struct ListedTask {
+  int number = 0;
+  std::string id;
+  std::string label;
+  std::string folder;
+
+  /// "task-0-LABEL": how log lines and messages name it.
+  std::string name() const;
+};
+
+std::string task_name(int number, const std::string& label);
+
+/// The tasks of the run, without retired ones. Throws Error(storage) where the file is missing or damaged.
+std::vector<ListedTask> read_listed_tasks(const RunPaths& run);
+
+/// Runs of an experiment that have a plan, newest first.
+std::vector<RunPaths> runs_of(const ExperimentPaths& experiment);
+
+struct OpenedRun {
+  RunPaths paths;
+  Plan plan;
+  bool is_new = false;
+};
+
+/// The newest run with just these tasks, finished or not; else a new one, whose numbers go on from the newest
+/// run's. A new run appears whole, already claimed by this process. Throws Error(resources) where a task has
+/// no room, Error(busy) where another launcher made the same run at the same moment, Error(storage); then
+/// nothing is left.
+OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
+                   const std::vector<Task>& tasks, const Slots& slots);
+
+}  // namespace muster

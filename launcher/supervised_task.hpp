@@ -1,0 +1,58 @@
+#pragma once
+/// A task as the launcher that drives a run sees it.
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/journal.hpp"
+#include "core/process_identity.hpp"
+#include "core/run_paths.hpp"
+#include "core/task.hpp"
+#include "launcher/gang_progress.hpp"
+#include "launcher/line_follower.hpp"
+#include "launcher/packer.hpp"
+
+namespace muster {
+
+enum class TaskPhase {
+  unsettled,  ///< its folder must be looked at
+  waiting,    ///< for slots
+  active,     ///< a gang of this run's: started, or taken over from an earlier launcher of the run
+  followed,   ///< another launcher's business; its files are watched
+  over,       ///< nothing more happens to it in this launcher
+};
+
+/// What is read of the gang that works on a task.
+struct FollowedGang {
+  explicit FollowedGang(const AttemptPaths& attempt) : log(attempt.log()), progress(attempt.events()) {}
+  LineFollower log;
+  GangProgress progress;
+  long lines_to_skip = 0;       ///< an earlier launcher put them into run.log
+  std::int64_t shown_step = 0;  ///< of the last plain progress line
+};
+
+struct SupervisedTask {
+  int number = 0;
+  std::string name;  ///< "task-0-LABEL"
+  Task task;
+  TaskPaths paths{std::filesystem::path()};
+  TaskPhase phase = TaskPhase::unsettled;
+  TaskState state = TaskState::pending;
+  int attempt = 0;        ///< the newest, 0: none
+  int failures = 0;       ///< that this launcher saw or found
+  bool adopted = false;   ///< the gang was started by an earlier launcher
+  bool was_done = false;  ///< before this launcher came
+  std::string reason;     ///< of the last end, or whose business it is
+  std::string journaled;  ///< state of the newest attempt that the run's journal knew when this launcher came
+  int journaled_attempt = 0;
+  std::optional<Assignment> assignment;
+  std::optional<ProcessIdentity> claimant;
+  std::shared_ptr<FollowedGang> gang;
+  std::optional<std::chrono::steady_clock::time_point> asked_to_stop;
+  bool told_to_end = false;
+};
+
+}  // namespace muster

@@ -1,0 +1,380 @@
+#include "launcher/supervisor.hpp"
+
+#include <algorithm>
+
+#include "core/durable_file.hpp"
+#include "core/error.hpp"
+#include "launcher/cpu_list.hpp"
+#include "launcher/run_folder.hpp"
+#include "launcher/task_outputs.hpp"
+#include "results/metric_sink.hpp"
+
+namespace muster {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Request = StopSignals::Request;
+
+/// Others' tasks change rarely, and their folders may be on a slow shared file system.
+constexpr auto kLookAtOthersEvery = std::chrono::milliseconds(500);
+
+std::string plural(int number, const std::string& noun) {
+  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+std::string placement_text(const Task& task, const GangOrder& order) {
+  std::string text = plural(task.resources.ranks, "rank") + " on CPUs " + format_cpu_list(order.cpus);
+  for (std::size_t i = 0; i < order.gpus.size(); ++i) text += (i == 0 ? ", GPUs " : ",") + order.gpus[i];
+  if (order.environment.contains("OMPI_ALLOW_RUN_AS_ROOT"))
+    text += " (as root: Open MPI is told that it may)";
+  return text;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(const ExperimentPaths& experiment, const Plan& plan,
+                       const std::map<std::string, JournalEntry>& known, Journal& journal, RunLog& log,
+                       Allocation& allocation)
+    : journal_(journal), log_(log), allocation_(allocation), packer_(allocation.slots()) {
+  for (const PlannedTask& planned : plan.tasks) {
+    SupervisedTask task;
+    task.number = planned.number;
+    task.name = task_name(planned.number, planned.task.label);
+    task.task = planned.task;
+    task.paths = experiment.task(planned.task.folder_name());
+    const auto entry = known.find(planned.task.folder_name());
+    if (entry != known.end()) {
+      task.journaled = to_string(entry->second.state);
+      task.journaled_attempt = entry->second.attempt;
+    }
+    tasks_.push_back(std::move(task));
+  }
+}
+
+void Supervisor::look() {
+  for (SupervisedTask& task : tasks_) settle(task);
+}
+
+bool Supervisor::tick(Request request) {
+  changed_ = false;
+  const bool look_at_others = Clock::now() >= next_look_at_others_;
+  if (look_at_others) next_look_at_others_ = Clock::now() + kLookAtOthersEvery;
+  for (SupervisedTask& task : tasks_) {
+    if (task.phase == TaskPhase::followed && look_at_others) {
+      pass_on_lines(task, false);
+      settle(task);
+    }
+    if (task.phase == TaskPhase::active) watch(task);
+    if (task.phase == TaskPhase::unsettled) settle(task);
+  }
+  if (request == Request::none) start_waiting();
+  for (SupervisedTask& task : tasks_) {
+    if (request != Request::none && task.phase == TaskPhase::active) stop(task, request);
+  }
+  return changed_;
+}
+
+bool Supervisor::finished(Request request) const {
+  return std::all_of(tasks_.begin(), tasks_.end(), [&](const SupervisedTask& task) {
+    if (task.phase == TaskPhase::active || task.phase == TaskPhase::unsettled) return false;
+    return request != Request::none || task.phase == TaskPhase::over;
+  });
+}
+
+void Supervisor::settle(SupervisedTask& task) {
+  if (std::filesystem::exists(task.paths.done())) {
+    task.was_done = task.phase == TaskPhase::unsettled && task.attempt == 0;
+    task.attempt = highest_attempt(task.paths);
+    if (!task.was_done) log_.note(task.name + " is done");
+    enter(task, TaskPhase::over, TaskState::done);
+    return;
+  }
+  const AttemptView view =
+      newest_attempt(task.paths, [this](const auto& who) { return allocation_.alive(who); });
+  const bool is_new = view.number != task.attempt;
+  task.attempt = view.number;
+  switch (view.phase) {
+    case AttemptPhase::none:
+    case AttemptPhase::voided:
+      enter(task, TaskPhase::waiting, TaskState::pending);
+      break;
+    case AttemptPhase::abandoned:
+      // Whoever wins, the next look tells: the claim is there either way.
+      void_attempt(task.paths, view.number);
+      enter(task, TaskPhase::unsettled, task.state);
+      break;
+    case AttemptPhase::coming_up:
+    case AttemptPhase::elsewhere:
+    case AttemptPhase::running:
+      if (view.phase == AttemptPhase::running && !is_anothers(view)) {
+        adopt(task, view);
+      } else if (is_new || task.phase != TaskPhase::followed) {
+        follow_other(task, view);
+      }
+      break;
+    case AttemptPhase::vanished:
+    case AttemptPhase::ended:
+      settle_ended(task, view);
+      break;
+  }
+}
+
+void Supervisor::settle_ended(SupervisedTask& task, const AttemptView& view) {
+  if (is_anothers(view)) {
+    // Its launcher will do the books, or try again.
+    if (task.phase != TaskPhase::followed) follow_other(task, view);
+    return;
+  }
+  const bool was_ours =
+      task.journaled_attempt == view.number &&
+      (task.journaled == to_string(TaskState::starting) || task.journaled == to_string(TaskState::running));
+  if (was_ours || (view.exit && view.exit->exit_code == 0)) {
+    log_.note(task.name + ": attempt " + std::to_string(view.number) + " ended while no launcher watched");
+    begin_following(task);
+    pass_on_lines(task, true);
+    task.adopted = true;
+    finish(task, view);
+    return;
+  }
+  clear_away(task, view);
+  enter(task, TaskPhase::waiting, TaskState::pending);
+}
+
+void Supervisor::adopt(SupervisedTask& task, const AttemptView& view) {
+  task.adopted = true;
+  task.claimant = view.claimant;
+  task.assignment = packer_.adopt(view.order ? view.order->cpus : std::vector<int>{},
+                                  view.order ? view.order->gpus : std::vector<std::string>{},
+                                  task.task.resources.exclusive);
+  log_.note(task.name + ": attempt " + std::to_string(view.number) + " still runs (process " +
+            std::to_string(view.claimant->pid) + "); following it");
+  begin_following(task);
+  record(task, task.attempt, TaskState::running, 0, "taken over from an earlier launcher");
+  enter(task, TaskPhase::active, TaskState::running);
+}
+
+void Supervisor::follow_other(SupervisedTask& task, const AttemptView& view) {
+  const std::string who = "process " + std::to_string(view.claimant ? view.claimant->pid : 0) + " on " +
+                          (view.claimant ? view.claimant->host : "an unknown host");
+  task.reason = "attempt " + std::to_string(view.number) + " is another run's: " + who;
+  std::string text = task.name + ": " + task.reason + "; following it";
+  if (view.phase == AttemptPhase::elsewhere) {
+    text += " (that host cannot be asked from here; if the process is gone, remove " +
+            task.paths.claim(view.number).string() + ")";
+  }
+  log_.note(text);
+  begin_following(task);
+  enter(task, TaskPhase::followed, TaskState::running);
+}
+
+void Supervisor::watch(SupervisedTask& task) {
+  pass_on_lines(task, false);
+  const AttemptView view = view_of(task);
+  switch (view.phase) {
+    case AttemptPhase::running:
+      if (task.claimant) break;
+      task.claimant = view.claimant;
+      record(task, task.attempt, TaskState::running);
+      enter(task, TaskPhase::active, TaskState::running);
+      break;
+    case AttemptPhase::ended:
+    case AttemptPhase::vanished:
+      pass_on_lines(task, true);
+      finish(task, view);
+      break;
+    case AttemptPhase::coming_up:
+      watch_coming_up(task);
+      break;
+    case AttemptPhase::none:
+    case AttemptPhase::abandoned:
+    case AttemptPhase::elsewhere:
+    case AttemptPhase::voided:
+      // Somebody else decided over this attempt, or removed it.
+      if (task.assignment) packer_.release(*task.assignment, task.task.resources.exclusive);
+      task.assignment.reset();
+      enter(task, TaskPhase::unsettled, TaskState::pending);
+      break;
+  }
+}
+
+void Supervisor::watch_coming_up(SupervisedTask& task) {
+  const auto exit_code = allocation_.failed_start(AttemptPaths(task.paths.attempt(task.attempt)));
+  if (!exit_code || std::filesystem::exists(task.paths.claim(task.attempt))) return;
+  // A full disk shows here as an error of ours.
+  void_attempt(task.paths, task.attempt);
+  packer_.release(*task.assignment, task.task.resources.exclusive);
+  task.assignment.reset();
+  conclude_failure(task, {Ending::failed, *exit_code, true,
+                          "muster-shim could not start (exit code " + std::to_string(*exit_code) + ")"});
+}
+
+void Supervisor::start_waiting() {
+  std::vector<Packer::Waiting> queue;
+  std::vector<SupervisedTask*> waiting;
+  for (SupervisedTask& task : tasks_) {
+    if (task.phase != TaskPhase::waiting) continue;
+    queue.push_back({task.name, task.task.resources});
+    waiting.push_back(&task);
+  }
+  if (queue.empty()) return;
+  for (const auto& [index, assignment] : packer_.place(queue)) start(*waiting[index], assignment);
+}
+
+void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
+  task.attempt = highest_attempt(task.paths) + 1;
+  task.adopted = false;
+  task.claimant.reset();
+  task.assignment = assignment;
+  make_folders(task.paths.folder());
+  write_task(task.task, task.paths.task_file());
+  const GangOrder order = allocation_.order(task.task, task.paths, task.attempt, assignment);
+  if (!open_attempt(task.paths, task.attempt, order)) {
+    packer_.release(assignment, task.task.resources.exclusive);
+    task.assignment.reset();
+    enter(task, TaskPhase::unsettled, TaskState::pending);
+    return;
+  }
+  record(task, task.attempt, TaskState::starting);
+  log_.begin_attempt(task.name, task.attempt, placement_text(task.task, order));
+  begin_following(task);
+  allocation_.start(AttemptPaths(task.paths.attempt(task.attempt)));
+  enter(task, TaskPhase::active, TaskState::starting);
+}
+
+void Supervisor::stop(SupervisedTask& task, Request request) {
+  if (!task.claimant) return;
+  const bool first_time = !task.asked_to_stop;
+  if (first_time) {
+    write_durably(AttemptPaths(task.paths.attempt(task.attempt)).stop_request(), "");
+    allocation_.ask_to_stop(*task.claimant);
+    task.asked_to_stop = Clock::now();
+  }
+  const std::chrono::duration<double> patience(task.task.policy.kill_after_seconds);
+  const bool too_long = Clock::now() - *task.asked_to_stop > patience;
+  if (task.told_to_end || (request != Request::kill && !too_long)) return;
+  if (too_long && request != Request::kill) log_.note(task.name + " did not stop in time; ending it");
+  allocation_.end(*task.claimant);
+  task.told_to_end = true;
+}
+
+void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
+  clear_away(task, view);
+  if (task.assignment) packer_.release(*task.assignment, task.task.resources.exclusive);
+  task.assignment.reset();
+  link_outputs(task.paths, task.attempt);
+
+  const AttemptPaths attempt(task.paths.attempt(view.number));
+  EndOfAttempt end;
+  end.is_exec = task.task.workload == "exec";
+  end.asked_to_stop = std::filesystem::exists(attempt.stop_request());
+  end.exit = view.exit;
+  end.failure = leading_failure(attempt, view.exit ? view.exit->exit_code : 0);
+  const Verdict verdict = judge(end);
+  task.reason = verdict.reason;
+  switch (verdict.ending) {
+    case Ending::done: {
+      const double seconds = seconds_of_attempts(task.paths);
+      record(task, task.attempt, TaskState::done);
+      write_done(task.paths, task.task.id, task.attempt, seconds);
+      log_.note(task.name + " is done after " + duration_text(seconds));
+      enter(task, TaskPhase::over, TaskState::done);
+      break;
+    }
+    case Ending::stopped:
+      record(task, task.attempt, TaskState::stopped, verdict.exit_code, verdict.reason);
+      log_.note(task.name + ": " + verdict.reason);
+      // What an earlier launcher asked for was answered by running again.
+      if (task.adopted && !task.asked_to_stop) {
+        enter(task, TaskPhase::waiting, TaskState::pending);
+      } else {
+        enter(task, TaskPhase::over, TaskState::stopped);
+      }
+      break;
+    case Ending::failed:
+      conclude_failure(task, verdict);
+      break;
+  }
+}
+
+void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) {
+  ++task.failures;
+  task.reason = verdict.reason;
+  record(task, task.attempt, TaskState::failed, verdict.exit_code, verdict.reason);
+  const std::string what =
+      task.name + ": attempt " + std::to_string(task.attempt) + " failed: " + verdict.reason;
+  if (verdict.retry && task.failures < task.task.policy.max_attempts) {
+    log_.note(what + "; trying again (failure " + std::to_string(task.failures) + " of at most " +
+              std::to_string(task.task.policy.max_attempts) + ")");
+    record(task, task.attempt + 1, TaskState::pending, 0, "tried again after a failure");
+    enter(task, TaskPhase::waiting, TaskState::pending);
+  } else {
+    log_.note(what);
+    enter(task, TaskPhase::over, TaskState::failed);
+  }
+}
+
+void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {
+  if (view.phase == AttemptPhase::vanished && view.order) {
+    const int ended = allocation_.end_leftovers(*view.order);
+    if (ended > 0) {
+      log_.note(task.name + ": ended " + plural(ended, "process") + " that attempt " +
+                std::to_string(view.number) + " left behind");
+    }
+  }
+  const AttemptPaths attempt(task.paths.attempt(view.number));
+  if (!std::filesystem::exists(attempt.metrics_h5())) return;
+  try {
+    mend_metrics(attempt.metrics_h5());
+  } catch (const Error& error) {
+    // Rows of one attempt are lost to readers; the checkpoints still stand, and so does the task.
+    log_.note(task.name + ": " + error.what());
+  }
+}
+
+void Supervisor::begin_following(SupervisedTask& task) {
+  task.gang = std::make_shared<FollowedGang>(AttemptPaths(task.paths.attempt(task.attempt)));
+  task.asked_to_stop.reset();
+  task.told_to_end = false;
+  const long known = log_.lines_of_attempt(task.name, task.attempt);
+  task.gang->lines_to_skip = std::max(known, 0L);
+  if (known < 0) log_.begin_attempt(task.name, task.attempt, "started by another launcher");
+}
+
+void Supervisor::pass_on_lines(SupervisedTask& task, bool gang_ended) {
+  if (!task.gang) return;
+  auto lines = gang_ended ? task.gang->log.finish() : task.gang->log.read();
+  const long skipped = std::min(task.gang->lines_to_skip, static_cast<long>(lines.size()));
+  lines.erase(lines.begin(), lines.begin() + skipped);
+  task.gang->lines_to_skip -= skipped;
+  log_.task_lines(task.name, lines);
+  if (task.gang->progress.poll() && task.phase == TaskPhase::active) link_outputs(task.paths, task.attempt);
+}
+
+void Supervisor::enter(SupervisedTask& task, TaskPhase phase, TaskState state) {
+  changed_ = changed_ || task.state != state || task.phase != phase;
+  task.phase = phase;
+  task.state = state;
+}
+
+void Supervisor::record(const SupervisedTask& task, int attempt, TaskState state, int exit_code,
+                        const std::string& reason) {
+  JournalEntry entry;
+  entry.task = task.task.folder_name();
+  entry.attempt = attempt;
+  entry.state = state;
+  entry.exit_code = exit_code;
+  entry.reason = reason;
+  journal_.append(entry);
+}
+
+bool Supervisor::is_anothers(const AttemptView& view) const {
+  return view.order && view.order->launcher != own_identity() &&
+         allocation_.alive(view.order->launcher) == Liveness::alive;
+}
+
+AttemptView Supervisor::view_of(const SupervisedTask& task) const {
+  return view_attempt(task.paths, task.attempt, [this](const auto& who) { return allocation_.alive(who); });
+}
+
+}  // namespace muster

@@ -1,0 +1,74 @@
+#pragma once
+/// Drives a run: starts gangs as slots come free, follows them, judges their ends, tries again, stops them on
+/// request. All it knows is in files: a launcher that is killed at any moment loses nothing, and the next one
+/// goes on.
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/journal.hpp"
+#include "launcher/allocation.hpp"
+#include "launcher/attempt_ledger.hpp"
+#include "launcher/packer.hpp"
+#include "launcher/plan.hpp"
+#include "launcher/run_log.hpp"
+#include "launcher/stop_signals.hpp"
+#include "launcher/supervised_task.hpp"
+#include "launcher/verdict.hpp"
+
+namespace muster {
+
+/// Not thread-safe. Everything handed in must outlive it. Only the launcher that holds the run's claim makes
+/// one.
+class Supervisor {
+ public:
+  Supervisor(const ExperimentPaths& experiment, const Plan& plan,
+             const std::map<std::string, JournalEntry>& known, Journal& journal, RunLog& log,
+             Allocation& allocation);
+
+  /// Finds out how every task stands, without starting anything. Before the first tick.
+  void look();
+
+  /// Looks at every task once and does what is due. Returns true where a task's state changed. Throws
+  /// Error(storage) where results cannot be written; gangs that run go on, and the next launcher finds them.
+  bool tick(StopSignals::Request request);
+
+  /// Nothing is left to do: all tasks are over, or, once a stop was requested, no gang of this run is left.
+  bool finished(StopSignals::Request request) const;
+
+  const std::vector<SupervisedTask>& tasks() const { return tasks_; }
+
+ private:
+  void settle(SupervisedTask& task);
+  void settle_ended(SupervisedTask& task, const AttemptView& view);
+  void adopt(SupervisedTask& task, const AttemptView& view);
+  void follow_other(SupervisedTask& task, const AttemptView& view);
+  void watch(SupervisedTask& task);
+  void watch_coming_up(SupervisedTask& task);
+  void start_waiting();
+  void start(SupervisedTask& task, const Assignment& assignment);
+  void stop(SupervisedTask& task, StopSignals::Request request);
+  void finish(SupervisedTask& task, const AttemptView& view);
+  void conclude_failure(SupervisedTask& task, const Verdict& verdict);
+  void clear_away(SupervisedTask& task, const AttemptView& view);
+
+  void begin_following(SupervisedTask& task);
+  void pass_on_lines(SupervisedTask& task, bool gang_ended);
+  void enter(SupervisedTask& task, TaskPhase phase, TaskState state);
+  void record(const SupervisedTask& task, int attempt, TaskState state, int exit_code = 0,
+              const std::string& reason = "");
+  bool is_anothers(const AttemptView& view) const;
+  AttemptView view_of(const SupervisedTask& task) const;
+
+  Journal& journal_;
+  RunLog& log_;
+  Allocation& allocation_;
+  Packer packer_;
+  std::vector<SupervisedTask> tasks_;
+  std::chrono::steady_clock::time_point next_look_at_others_{};
+  bool changed_ = false;
+};
+
+}  // namespace muster
