@@ -2,12 +2,16 @@
 /// Which run of an experiment a command means.
 
 #include <optional>
+#include <vector>
 
 #include "core/run_paths.hpp"
 
 namespace muster {
 
-/// The newest run that has a plan, by its folder's name (a time); nullopt where there is none.
+/// The runs that have a plan, newest first, by their folders' names (times).
+std::vector<RunPaths> runs_of(const ExperimentPaths& experiment);
+
+/// nullopt where there is none.
 std::optional<RunPaths> newest_run(const ExperimentPaths& experiment);
 
 }  // namespace muster

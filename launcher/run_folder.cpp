@@ -15,6 +15,7 @@
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
 #include "launcher/launcher_claim.hpp"
+#include "launcher/newest_run.hpp"
 #include "launcher/run_environment.hpp"
 
 namespace muster {
@@ -149,31 +150,12 @@ std::vector<ListedTask> read_listed_tasks(const RunPaths& run) {
   }
 }
 
-std::vector<RunPaths> runs_of(const ExperimentPaths& experiment) {
-  std::vector<RunPaths> runs;
-  std::error_code error;
-  for (fs::directory_iterator item(experiment.folder(), error), end; !error && item != end;
-       item.increment(error)) {
-    const std::string name = item->path().filename().string();
-    std::error_code ignored;
-    if (name.front() != '.' && fs::exists(experiment.run(name).plan(), ignored))
-      runs.push_back(experiment.run(name));
-  }
-  std::sort(runs.begin(), runs.end(),
-            [](const RunPaths& a, const RunPaths& b) { return a.folder() > b.folder(); });
-  return runs;
-}
-
 OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
                    const std::vector<Task>& tasks, const Slots& slots) {
   const Capacity capacity{static_cast<int>(slots.cpus.size()), static_cast<int>(slots.gpus.size())};
   const std::set<std::string> ids = ids_of(tasks);
   const auto same = newest_with(experiment_paths, ids);
-  const auto numbers_from = [&]() -> std::optional<RunPaths> {
-    if (same) return same;
-    const auto runs = runs_of(experiment_paths);
-    return runs.empty() ? std::nullopt : std::optional(runs.front());
-  }();
+  const auto numbers_from = same ? same : newest_run(experiment_paths);
   Plan plan = make_plan(experiment, tasks, capacity,
                         numbers_from ? read_plan_numbers(numbers_from->plan()) : std::vector<NumberedTask>{});
   require_no_refusal(plan);

@@ -30,9 +30,6 @@ std::string task_name(int number, const std::string& label);
 /// The tasks of the run, without retired ones. Throws Error(storage) where the file is missing or damaged.
 std::vector<ListedTask> read_listed_tasks(const RunPaths& run);
 
-/// Runs of an experiment that have a plan, newest first.
-std::vector<RunPaths> runs_of(const ExperimentPaths& experiment);
-
 struct OpenedRun {
   RunPaths paths;
   Plan plan;
