@@ -4,8 +4,10 @@
 #include "core/error.hpp"
 #include "core/error_report.hpp"
 #include "core/version.hpp"
+#include "launcher/command_logs.hpp"
 #include "launcher/command_plan.hpp"
 #include "launcher/command_run.hpp"
+#include "launcher/command_status.hpp"
 
 namespace muster {
 
@@ -18,6 +20,8 @@ int run_command_line(int argc, char** argv) {
   int exit_code = static_cast<int>(ExitCode::ok);
   add_plan_command(app, exit_code);
   add_run_command(app, exit_code);
+  add_status_command(app, exit_code);
+  add_logs_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
