@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <random>
@@ -50,7 +51,7 @@ TEST(Safetensors, GivesBackTensorsAndMetadata) {
     EXPECT_EQ(found->dtype, expected.dtype);
     EXPECT_EQ(found->shape, expected.shape);
     ASSERT_EQ(found->bytes.size(), expected.bytes.size());
-    EXPECT_EQ(std::memcmp(found->bytes.data(), expected.bytes.data(), expected.bytes.size()), 0);
+    EXPECT_TRUE(std::ranges::equal(found->bytes, expected.bytes)) << expected.name;
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(found->bytes.data()) % size_of(found->dtype), 0U)
         << expected.name;
   }
