@@ -22,7 +22,7 @@ def prepared(name: str, data: Path, folder: Path, replace: dict[str, str]) -> Pa
     for line in (proof.ROOT / "experiments" / f"{name}.toml").read_text().splitlines():
         key = line.split("=")[0].strip()
         lines.append(f"{key} = {replace[key]}" if key in replace else line)
-    text = "\n".join(lines).replace("../../shared/data/cifar10-subset", str(data)) + "\n"
+    text = "\n".join(lines).replace("../shared/data/cifar10-subset", str(data)) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{replace['name'].strip(chr(34)) if 'name' in replace else name}.toml"
     file.write_text(text)

@@ -1,8 +1,8 @@
 #include "workloads/ddp/metric_tables.hpp"
 
-#include <cmath>
 #include <cstdio>
 #include <limits>
+#include <numeric>
 
 #include "core/error.hpp"
 
@@ -15,10 +15,6 @@ MetricColumn whole(const char* name, const char* unit, const char* help) {
 
 MetricColumn real(const char* name, const char* unit, const char* help) {
   return {name, MetricType::floating, unit, help};
-}
-
-std::int64_t classes_of(const TestFigures& test) {
-  return std::llround(std::sqrt(static_cast<double>(test.confusion.size())));
 }
 
 }  // namespace
@@ -39,8 +35,9 @@ std::vector<MetricTable> ddp_metric_tables() {
         real("test_loss", "1", "mean cross entropy; NaN where the epoch was not tested"),
         real("test_accuracy", "1", "share of right answers; NaN where the epoch was not tested"),
         real("images_per_second", "images/s", "of all ranks, training alone"), lr,
-        real("seconds", "s", "training alone"), real("test_seconds", "s", "testing"), busy, exposed, sent,
-        received}},
+        real("seconds", "s", "training alone"), real("test_seconds", "s", "testing"),
+        real("bookkeeping_seconds", "s", "of seconds: metrics, and agreeing on saving and stopping"), busy,
+        exposed, sent, received}},
       {"step",
        {whole("step", "1", "optimiser steps done"), epoch, real("loss", "1", "mean over all ranks"), lr,
         real("seconds", "s", "from the batch to the updated weights"), busy, exposed, sent, received}},
@@ -55,9 +52,10 @@ std::vector<MetricTable> ddp_metric_tables() {
 
 std::string to_text(const EpochSums& sums) {
   char text[256];
-  std::snprintf(text, sizeof text, "%a %lld %a %a %a %lld %lld", sums.loss,
+  std::snprintf(text, sizeof text, "%a %lld %a %a %a %a %lld %lld", sums.loss,
                 static_cast<long long>(sums.steps), sums.seconds, sums.exchange_busy, sums.exchange_exposed,
-                static_cast<long long>(sums.bytes_sent), static_cast<long long>(sums.bytes_received));
+                sums.bookkeeping, static_cast<long long>(sums.bytes_sent),
+                static_cast<long long>(sums.bytes_received));
   return text;
 }
 
@@ -66,8 +64,8 @@ EpochSums epoch_sums_from(const std::string& text) {
   long long steps = 0;
   long long sent = 0;
   long long received = 0;
-  if (std::sscanf(text.c_str(), "%la %lld %la %la %la %lld %lld", &sums.loss, &steps, &sums.seconds,
-                  &sums.exchange_busy, &sums.exchange_exposed, &sent, &received) != 7) {
+  if (std::sscanf(text.c_str(), "%la %lld %la %la %la %la %lld %lld", &sums.loss, &steps, &sums.seconds,
+                  &sums.exchange_busy, &sums.exchange_exposed, &sums.bookkeeping, &sent, &received) != 8) {
     throw Error(ExitCode::checkpoint, "the checkpoint's epoch sums cannot be read",
                 "remove the checkpoints that another version wrote, and start again");
   }
@@ -96,23 +94,22 @@ void append_step(Metrics& metrics, std::int64_t step, std::int64_t epoch, const 
 void append_epoch(Metrics& metrics, std::int64_t epoch, double lr, std::int64_t images, const EpochSums& sums,
                   const TestFigures* test) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  metrics.append("epoch", {epoch, sums.loss / static_cast<double>(sums.steps), test ? test->loss : kNone,
-                           test ? test->accuracy : kNone, static_cast<double>(images) / sums.seconds, lr,
-                           sums.seconds, test ? test->seconds : 0.0, sums.exchange_busy,
-                           sums.exchange_exposed, sums.bytes_sent, sums.bytes_received});
+  metrics.append("epoch",
+                 {epoch, sums.loss / static_cast<double>(sums.steps), test ? test->result.loss : kNone,
+                  test ? test->result.accuracy() : kNone, static_cast<double>(images) / sums.seconds, lr,
+                  sums.seconds, test ? test->seconds : 0.0, sums.bookkeeping, sums.exchange_busy,
+                  sums.exchange_exposed, sums.bytes_sent, sums.bytes_received});
   if (!test) return;
-  const std::int64_t classes = classes_of(*test);
+  const std::int64_t classes = test->result.classes();
+  const std::vector<double> accuracy = test->result.class_accuracy();
   for (std::int64_t c = 0; c < classes; ++c) {
-    std::int64_t images_of_class = 0;
-    for (std::int64_t p = 0; p < classes; ++p) images_of_class += test->confusion[c * classes + p];
-    const auto right = static_cast<double>(test->confusion[c * classes + c]);
-    metrics.append("class", {epoch, c, images_of_class,
-                             images_of_class ? right / static_cast<double>(images_of_class) : kNone});
+    const auto row = test->result.confusion.begin() + c * classes;
+    metrics.append("class", {epoch, c, std::accumulate(row, row + classes, std::int64_t{0}), accuracy[c]});
   }
 }
 
-void append_confusion(Metrics& metrics, std::int64_t epoch, const TestFigures& test) {
-  const std::int64_t classes = classes_of(test);
+void append_confusion(Metrics& metrics, std::int64_t epoch, const Evaluation& test) {
+  const std::int64_t classes = test.classes();
   for (std::int64_t label = 0; label < classes; ++label) {
     for (std::int64_t predicted = 0; predicted < classes; ++predicted) {
       metrics.append("confusion", {epoch, label, predicted, test.confusion[label * classes + predicted]});

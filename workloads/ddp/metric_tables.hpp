@@ -7,6 +7,7 @@
 
 #include "core/metric_schema.hpp"
 #include "runner/workload.hpp"
+#include "workloads/common/evaluation.hpp"
 
 namespace muster::workloads {
 
@@ -20,6 +21,7 @@ struct EpochSums {
   double seconds = 0;           ///< training, without evaluation and checkpoints
   double exchange_busy = 0;     ///< s
   double exchange_exposed = 0;  ///< s
+  double bookkeeping = 0;       ///< s in metrics and in agreeing on what to do next, of `seconds`
   std::int64_t bytes_sent = 0;
   std::int64_t bytes_received = 0;
 };
@@ -44,10 +46,8 @@ EpochSums& operator+=(EpochSums& sums, const StepFigures& step);
 
 /// What testing found.
 struct TestFigures {
-  double loss = 0;
-  double accuracy = 0;
+  Evaluation result;
   double seconds = 0;
-  std::vector<std::int64_t> confusion;  ///< classes x classes, row: label, column: prediction
 };
 
 /// Appends one row to `step`. `step` and `epoch` count from 1.
@@ -59,6 +59,6 @@ void append_epoch(Metrics& metrics, std::int64_t epoch, double lr, std::int64_t 
                   const TestFigures* test);
 
 /// Appends the whole confusion matrix.
-void append_confusion(Metrics& metrics, std::int64_t epoch, const TestFigures& test);
+void append_confusion(Metrics& metrics, std::int64_t epoch, const Evaluation& test);
 
 }  // namespace muster::workloads

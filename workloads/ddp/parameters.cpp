@@ -1,6 +1,9 @@
 #include "workloads/ddp/parameters.hpp"
 
+#include <utility>
+
 #include "core/error.hpp"
+#include "workloads/common/models/network.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -92,17 +95,20 @@ WorkloadSchema ddp_schema() {
   schema.name = "ddp";
   ParameterSpec data{.name = "data.path", .type = ParameterType::string, .default_value = "synthetic"};
   data.help = "CIFAR-10 or -100: a folder or .tar.gz in either official layout; 'synthetic' needs no files";
+  data.choices = {"synthetic"};
   data.is_data_path = true;
   ParameterSpec log_every =
       integer("log_every", 1, "steps", "a row in the step table every so many steps", 1);
   log_every.changes_result = false;
   schema.parameters = {
-      choice("network", "resnet9", "which network", {"resnet9", "resnet18", "resnet34", "resnet50"}),
-      integer("width", 0, "channels", "channels of the first layer; 0: the network's own"),
+      choice("network", "resnet9", "which network; plain9 is ResNet-9 without batch normalisation",
+             network_names()),
+      number("width", 1, "1", "times the channels of every layer"),
       data,
       integer("data.samples", 0, "images", "training images to use; 0: all"),
       integer("data.test_samples", 0, "images", "test images to use; 0: all"),
       integer("data.classes", 10, "1", "classes of the synthetic set", 2),
+      integer("data.seed", 0, "1", "of the synthetic set; seed is the training's"),
       integer("epochs", 10, "epochs", "passes over the training images", 1),
       integer("batch", 128, "images", "images a step over all ranks, shared evenly", 1),
       number("lr", 0.1, "1", "peak learning rate"),
@@ -123,7 +129,7 @@ WorkloadSchema ddp_schema() {
       integer("augment.crop", 4, "pixels", "random crop from so much zero padding; 0: none"),
       flag("augment.flip", true, "random horizontal flip"),
       integer("augment.cutout", 0, "pixels", "side of a random square that is blanked; 0: none"),
-      choice("precision", "fp32", "of convolutions and matrix products", {"fp32", "bf16"}),
+      choice("precision", "fp32", "of convolutions and matrix products", {"fp32", "bf16", "fp64"}),
       flag("channels_last", true, "keep images and filters channels-last in memory"),
       flag("sync_bn", false, "batch normalisation over all ranks' batches"),
       choice("exchange.algorithm", "library", "how gradients travel",
@@ -139,11 +145,12 @@ DdpParameters read_ddp_parameters(const Task& task, int ranks) {
   const Parameters& values = task.parameters;
   DdpParameters p;
   p.network = values.at("network").as_string();
-  p.width = values.at("width").as_int();
+  p.width = values.at("width").as_float();
   p.data_path = values.at("data.path").as_string();
   p.data_samples = values.at("data.samples").as_int();
   p.data_test_samples = values.at("data.test_samples").as_int();
   p.data_classes = values.at("data.classes").as_int();
+  p.data_seed = static_cast<std::uint64_t>(values.at("data.seed").as_int());
   p.epochs = values.at("epochs").as_int();
   p.batch = values.at("batch").as_int();
   if (p.batch % ranks != 0) {
@@ -152,17 +159,14 @@ DdpParameters read_ddp_parameters(const Task& task, int ranks) {
            "choose a multiple of " + std::to_string(ranks));
   }
   p.schedule = read_schedule(values, p.batch, p.epochs);
-  p.momentum = values.at("momentum").as_float();
-  p.nesterov = values.at("nesterov").as_bool();
-  if (p.nesterov && p.momentum == 0) {
-    refuse("nesterov without momentum means nothing", "set momentum above 0, or nesterov = false");
-  }
-  p.weight_decay = values.at("weight_decay").as_float();
+  p.sgd = {.momentum = values.at("momentum").as_float(),
+           .weight_decay = values.at("weight_decay").as_float(),
+           .nesterov = values.at("nesterov").as_bool()};
   p.label_smoothing = values.at("label_smoothing").as_float();
-  p.crop_padding = values.at("augment.crop").as_int();
-  p.flip = values.at("augment.flip").as_bool();
-  p.cutout = values.at("augment.cutout").as_int();
-  p.bf16 = values.at("precision").as_string() == "bf16";
+  p.augmentation = {.crop_padding = static_cast<int>(values.at("augment.crop").as_int()),
+                    .flip = values.at("augment.flip").as_bool(),
+                    .cutout = static_cast<int>(values.at("augment.cutout").as_int())};
+  p.precision = precision_from(values.at("precision").as_string());
   p.channels_last = values.at("channels_last").as_bool();
   p.sync_bn = values.at("sync_bn").as_bool();
   p.algorithm = exchange_algorithm_from(values.at("exchange.algorithm").as_string());

@@ -7,29 +7,29 @@
 #include "core/task.hpp"
 #include "core/workload_schema.hpp"
 #include "runner/communicator.hpp"
+#include "workloads/common/data/augmentation.hpp"
+#include "workloads/common/precision.hpp"
 #include "workloads/common/schedule.hpp"
+#include "workloads/common/sgd.hpp"
 
 namespace muster::workloads {
 
 struct DdpParameters {
   std::string network;
-  std::int64_t width = 0;  ///< channels of the first layer; 0: the network's own
+  double width = 1;  ///< times the channels of every layer
   std::string data_path;
   std::int64_t data_samples = 0;       ///< training images; 0: all (synthetic: its own number)
   std::int64_t data_test_samples = 0;  ///< likewise, of the test set
   std::int64_t data_classes = 0;       ///< of the synthetic set
+  std::uint64_t data_seed = 0;         ///< likewise
   std::int64_t epochs = 0;
   std::int64_t batch = 0;  ///< images a step over all ranks
   ScheduleOptions schedule;
-  double momentum = 0;
-  bool nesterov = false;
-  double weight_decay = 0;
+  SgdOptions sgd;
   double label_smoothing = 0;
-  std::int64_t crop_padding = 0;
-  bool flip = false;
-  std::int64_t cutout = 0;
-  bool bf16 = false;
-  bool channels_last = false;
+  AugmentationOptions augmentation;
+  Precision precision;
+  bool channels_last = true;
   bool sync_bn = false;
   ExchangeAlgorithm algorithm = ExchangeAlgorithm::library;
   double bucket_mb = 0;
