@@ -12,6 +12,28 @@ namespace {
   throw Error(ExitCode::config, problem, advice);
 }
 
+const std::vector<std::pair<std::string, ExchangeAlgorithm>>& algorithms() {
+  static const std::vector<std::pair<std::string, ExchangeAlgorithm>> known{
+      {"library", ExchangeAlgorithm::library},
+      {"ring", ExchangeAlgorithm::ring},
+      {"tree", ExchangeAlgorithm::tree},
+      {"parameter_server", ExchangeAlgorithm::parameter_server}};
+  return known;
+}
+
+std::vector<std::string> algorithm_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, algorithm] : algorithms()) names.push_back(name);
+  return names;
+}
+
+ExchangeAlgorithm algorithm_of(const std::string& given) {
+  for (const auto& [name, algorithm] : algorithms()) {
+    if (name == given) return algorithm;
+  }
+  refuse("'" + given + "' is no exchange algorithm", "use library, ring, tree or parameter_server");
+}
+
 ParameterSpec number(const char* name, double value, const char* unit, const char* help,
                      std::optional<double> minimum = 0, std::optional<double> maximum = std::nullopt) {
   return {.name = name,
@@ -132,8 +154,7 @@ WorkloadSchema ddp_schema() {
       choice("precision", "fp32", "of convolutions and matrix products", {"fp32", "bf16", "fp64"}),
       flag("channels_last", true, "keep images and filters channels-last in memory"),
       flag("sync_bn", false, "batch normalisation over all ranks' batches"),
-      choice("exchange.algorithm", "library", "how gradients travel",
-             {"library", "ring", "tree", "parameter_server"}),
+      choice("exchange.algorithm", "library", "how gradients travel", algorithm_names()),
       number("exchange.bucket_mb", 4, "MiB", "gradients that travel together", 0.001),
       integer("evaluate_every", 1, "epochs", "test every so many epochs, and after the last; 0: only then"),
       log_every,
@@ -169,7 +190,7 @@ DdpParameters read_ddp_parameters(const Task& task, int ranks) {
   p.precision = precision_from(values.at("precision").as_string());
   p.channels_last = values.at("channels_last").as_bool();
   p.sync_bn = values.at("sync_bn").as_bool();
-  p.algorithm = exchange_algorithm_from(values.at("exchange.algorithm").as_string());
+  p.algorithm = algorithm_of(values.at("exchange.algorithm").as_string());
   p.bucket_mb = values.at("exchange.bucket_mb").as_float();
   p.evaluate_every = values.at("evaluate_every").as_int();
   p.log_every = values.at("log_every").as_int();
