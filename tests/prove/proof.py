@@ -98,10 +98,10 @@ class Verdict:
 
     def _add(self, what: str, value: float, relation: str, bound: float, holds: bool) -> None:
         self.lines.append(
-            f"{'PASS' if holds else 'FAIL'}  {what}: {value:.4g} (asked: {relation} {bound:.4g})"
+            f"{'holds' if holds else 'FAILS'}  {what}: {value:.4g} (asked: {relation} {bound:.4g})"
         )
         self.failed |= not holds
 
     def finish(self) -> None:
-        print("\n".join(["", *self.lines]))
+        print("\n".join(["", *self.lines, f"verdict: {'FAIL' if self.failed else 'PASS'}"]))
         sys.exit(1 if self.failed else 0)

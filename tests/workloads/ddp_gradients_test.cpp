@@ -66,7 +66,7 @@ std::vector<torch::Tensor> take_gradients(Network& net) {
   std::vector<torch::Tensor> gradients;
   for (auto& p : net.parameters()) {
     gradients.push_back(p.grad().clone());
-    p.mutable_grad() = {};
+    p.mutable_grad() = torch::Tensor();
   }
   return gradients;
 }
@@ -106,22 +106,20 @@ TEST(Gradients, EqualTheFullBatchsWithoutBatchNorm) {
   const Batch whole = batch(1);
   const auto expected = full_batch_gradients("plain9", whole);
   auto net = network("plain9");
-  for (const auto& got : exchanged(*net, whole)) {
-    const double far = distance(got, expected);
-    EXPECT_LT(far, 1e-12);
-    tell("plain ResNet-9: gradients from the full batch's", far);
-  }
+  double far = 0;
+  for (const auto& got : exchanged(*net, whole)) far = std::max(far, distance(got, expected));
+  EXPECT_LT(far, 1e-12);
+  tell("plain ResNet-9: gradients from the full batch's", far);
 }
 
 TEST(Gradients, EqualTheFullBatchsWithSyncBatchNorm) {
   const Batch whole = batch(2);
   const auto expected = full_batch_gradients("resnet9", whole);
   auto net = network("resnet9", synchronised());
-  for (const auto& got : exchanged(*net, whole)) {
-    const double far = distance(got, expected);
-    EXPECT_LT(far, 1e-12);
-    tell("ResNet-9 with SyncBN: gradients from the full batch's", far);
-  }
+  double far = 0;
+  for (const auto& got : exchanged(*net, whole)) far = std::max(far, distance(got, expected));
+  EXPECT_LT(far, 1e-12);
+  tell("ResNet-9 with SyncBN: gradients from the full batch's", far);
 }
 
 TEST(Gradients, EqualTheMeanOfTheShardsWithLocalBatchNorm) {
@@ -137,11 +135,10 @@ TEST(Gradients, EqualTheMeanOfTheShardsWithLocalBatchNorm) {
     }
   }
   auto net = network("resnet9");
-  for (const auto& got : exchanged(*net, whole)) {
-    const double far = distance(got, expected);
-    EXPECT_LT(far, 1e-12);
-    tell("ResNet-9 with local BN: gradients from the shards' mean", far);
-  }
+  double far = 0;
+  for (const auto& got : exchanged(*net, whole)) far = std::max(far, distance(got, expected));
+  EXPECT_LT(far, 1e-12);
+  tell("ResNet-9 with local BN: gradients from the shards' mean", far);
 }
 
 class GradientsOfAlgorithm : public testing::TestWithParam<ExchangeAlgorithm> {};

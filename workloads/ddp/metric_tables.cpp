@@ -25,9 +25,10 @@ std::vector<MetricTable> ddp_metric_tables() {
       real("exchange_busy_seconds", "s", "rank 0 inside collectives, on whichever thread");
   const MetricColumn exposed =
       real("exchange_exposed_seconds", "s", "rank 0 waiting for gradients that no computation overlapped");
+  const MetricColumn payload = whole("payload_bytes", "B", "given to collectives by rank 0");
   const MetricColumn sent =
-      whole("bytes_sent", "B", "by rank 0; for exchange.algorithm = library its payload");
-  const MetricColumn received = whole("bytes_received", "B", "by rank 0");
+      whole("bytes_sent", "B", "by rank 0; 0 where exchange.algorithm is library, which does not tell");
+  const MetricColumn received = whole("bytes_received", "B", "by rank 0, likewise");
   const MetricColumn lr = real("lr", "1", "learning rate of the newest step");
   return {
       {"epoch",
@@ -37,10 +38,11 @@ std::vector<MetricTable> ddp_metric_tables() {
         real("images_per_second", "images/s", "of all ranks, training alone"), lr,
         real("seconds", "s", "training alone"), real("test_seconds", "s", "testing"),
         real("bookkeeping_seconds", "s", "of seconds: metrics, and agreeing on saving and stopping"), busy,
-        exposed, sent, received}},
+        exposed, payload, sent, received}},
       {"step",
        {whole("step", "1", "optimiser steps done"), epoch, real("loss", "1", "mean over all ranks"), lr,
-        real("seconds", "s", "from the batch to the updated weights"), busy, exposed, sent, received}},
+        real("seconds", "s", "from the batch to the updated weights"), busy, exposed, payload, sent,
+        received}},
       {"class",
        {epoch, whole("class", "1", "index"), whole("images", "1", "test images of this class"),
         real("accuracy", "1", "share of them that was recognised")}},
@@ -52,24 +54,27 @@ std::vector<MetricTable> ddp_metric_tables() {
 
 std::string to_text(const EpochSums& sums) {
   char text[256];
-  std::snprintf(text, sizeof text, "%a %lld %a %a %a %a %lld %lld", sums.loss,
+  std::snprintf(text, sizeof text, "%a %lld %a %a %a %a %lld %lld %lld", sums.loss,
                 static_cast<long long>(sums.steps), sums.seconds, sums.exchange_busy, sums.exchange_exposed,
-                sums.bookkeeping, static_cast<long long>(sums.bytes_sent),
-                static_cast<long long>(sums.bytes_received));
+                sums.bookkeeping, static_cast<long long>(sums.payload_bytes),
+                static_cast<long long>(sums.bytes_sent), static_cast<long long>(sums.bytes_received));
   return text;
 }
 
 EpochSums epoch_sums_from(const std::string& text) {
   EpochSums sums;
   long long steps = 0;
+  long long payload = 0;
   long long sent = 0;
   long long received = 0;
-  if (std::sscanf(text.c_str(), "%la %lld %la %la %la %la %lld %lld", &sums.loss, &steps, &sums.seconds,
-                  &sums.exchange_busy, &sums.exchange_exposed, &sums.bookkeeping, &sent, &received) != 8) {
+  if (std::sscanf(text.c_str(), "%la %lld %la %la %la %la %lld %lld %lld", &sums.loss, &steps, &sums.seconds,
+                  &sums.exchange_busy, &sums.exchange_exposed, &sums.bookkeeping, &payload, &sent,
+                  &received) != 9) {
     throw Error(ExitCode::checkpoint, "the checkpoint's epoch sums cannot be read",
                 "remove the checkpoints that another version wrote, and start again");
   }
   sums.steps = steps;
+  sums.payload_bytes = payload;
   sums.bytes_sent = sent;
   sums.bytes_received = received;
   return sums;
@@ -81,14 +86,16 @@ EpochSums& operator+=(EpochSums& sums, const StepFigures& step) {
   sums.seconds += step.seconds;
   sums.exchange_busy += step.exchange_busy;
   sums.exchange_exposed += step.exchange_exposed;
+  sums.payload_bytes += step.payload_bytes;
   sums.bytes_sent += step.bytes_sent;
   sums.bytes_received += step.bytes_received;
   return sums;
 }
 
 void append_step(Metrics& metrics, std::int64_t step, std::int64_t epoch, const StepFigures& figures) {
-  metrics.append("step", {step, epoch, figures.loss, figures.lr, figures.seconds, figures.exchange_busy,
-                          figures.exchange_exposed, figures.bytes_sent, figures.bytes_received});
+  metrics.append(
+      "step", {step, epoch, figures.loss, figures.lr, figures.seconds, figures.exchange_busy,
+               figures.exchange_exposed, figures.payload_bytes, figures.bytes_sent, figures.bytes_received});
 }
 
 void append_epoch(Metrics& metrics, std::int64_t epoch, double lr, std::int64_t images, const EpochSums& sums,
@@ -98,7 +105,7 @@ void append_epoch(Metrics& metrics, std::int64_t epoch, double lr, std::int64_t 
                  {epoch, sums.loss / static_cast<double>(sums.steps), test ? test->result.loss : kNone,
                   test ? test->result.accuracy() : kNone, static_cast<double>(images) / sums.seconds, lr,
                   sums.seconds, test ? test->seconds : 0.0, sums.bookkeeping, sums.exchange_busy,
-                  sums.exchange_exposed, sums.bytes_sent, sums.bytes_received});
+                  sums.exchange_exposed, sums.payload_bytes, sums.bytes_sent, sums.bytes_received});
   if (!test) return;
   const std::int64_t classes = test->result.classes();
   const std::vector<double> accuracy = test->result.class_accuracy();

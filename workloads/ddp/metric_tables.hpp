@@ -22,6 +22,7 @@ struct EpochSums {
   double exchange_busy = 0;     ///< s
   double exchange_exposed = 0;  ///< s
   double bookkeeping = 0;       ///< s in metrics and in agreeing on what to do next, of `seconds`
+  std::int64_t payload_bytes = 0;
   std::int64_t bytes_sent = 0;
   std::int64_t bytes_received = 0;
 };
@@ -38,6 +39,7 @@ struct StepFigures {
   double seconds = 0;
   double exchange_busy = 0;
   double exchange_exposed = 0;
+  std::int64_t payload_bytes = 0;
   std::int64_t bytes_sent = 0;
   std::int64_t bytes_received = 0;
 };

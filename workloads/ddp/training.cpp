@@ -171,6 +171,7 @@ StepFigures DdpTraining::step() {
   const Traffic after = communicator_.traffic();
   figures.exchange_busy = after.busy_seconds - before.busy_seconds;
   figures.exchange_exposed = exchange_->times().exposed_seconds;
+  figures.payload_bytes = static_cast<std::int64_t>(after.payload_bytes - before.payload_bytes);
   figures.bytes_sent = static_cast<std::int64_t>(after.bytes_sent - before.bytes_sent);
   figures.bytes_received = static_cast<std::int64_t>(after.bytes_received - before.bytes_received);
   return figures;

@@ -1,6 +1,7 @@
 #include "workloads/common/layers/fused_norm.hpp"
 
 #include <limits>
+#include <optional>
 
 #include "core/error.hpp"
 #include "workloads/common/kernels/kernels.hpp"
@@ -224,11 +225,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> gradients(const Tensor& x, const Tens
 class FusedNorm : public torch::autograd::Function<FusedNorm> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
-                        const Tensor& bias, const Tensor& skip, const Tensor& running_mean,
-                        const Tensor& running_var, std::int64_t after_number) {
+                        const Tensor& bias, const std::optional<Tensor>& skip,
+                        const Tensor& running_mean, const Tensor& running_var, std::int64_t after_number) {
     const auto after = static_cast<AfterNorm>(after_number);
     const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
-    const Tensor added = skip.defined() ? skip.contiguous(torch::MemoryFormat::ChannelsLast) : skip;
+    const Tensor added = skip ? skip->contiguous(torch::MemoryFormat::ChannelsLast) : Tensor();
     const auto real = weight.scalar_type();
     return with_element(x, [&]<class Element>(Element) {
       const Tensor moment = moments<Element>(x);
@@ -273,7 +274,9 @@ bool fused_norm_takes(const Tensor& input, AfterNorm after) {
 Tensor fused_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
                   const Tensor& running_var, AfterNorm after, const Tensor& skip) {
   MUSTER_ASSERT(!skip.defined() || after == AfterNorm::relu);
-  return FusedNorm::apply(input, weight, bias, skip, running_mean, running_var,
+  // autograd takes no undefined tensor for an argument, but an empty optional.
+  const std::optional<Tensor> added = skip.defined() ? std::optional(skip) : std::nullopt;
+  return FusedNorm::apply(input, weight, bias, added, running_mean, running_var,
                           static_cast<std::int64_t>(after));
 }
 
