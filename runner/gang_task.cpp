@@ -67,7 +67,7 @@ int run_gang_task(const std::filesystem::path& task_folder, int attempt) {
     const DevicePlan plan = plan_device(task.resources, launch_place().host_rank, std::getenv("MUSTER_CPUS"),
                                         std::getenv("CUDA_VISIBLE_DEVICES"));
     apply(plan);
-    session = std::make_unique<MpiSession>();
+    session = MpiSession::of_task(task.resources.ranks);
     const Outcome outcome = run_workload(*session, task_folder, attempt, task, plan.device);
     session.reset();
     return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::ok);

@@ -30,6 +30,14 @@ HostName this_host() {
   return name;
 }
 
+/// As the program that started this process tells: Open MPI, Slurm, MPICH, Intel MPI.
+bool started_alone() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+    if (const char* size = std::getenv(name)) return std::atoi(size) == 1;
+  // Something else that starts ranks: MPI knows how many.
+  return std::getenv("PMIX_RANK") == nullptr && std::getenv("PMI_RANK") == nullptr;
+}
+
 }  // namespace
 
 MpiSession::MpiSession() : library_(std::make_shared<MpiLibrary>()) {
@@ -40,7 +48,6 @@ MpiSession::MpiSession() : library_(std::make_shared<MpiLibrary>()) {
   std::vector<HostName> names(static_cast<std::size_t>(size_));
   const int bytes = static_cast<int>(own.size());
   check_mpi(MPI_Allgather(own.data(), bytes, MPI_BYTE, names.data(), bytes, MPI_BYTE, MPI_COMM_WORLD));
-  host_size_ = 0;
   for (int r = 0; r < size_; ++r) {
     if (names[static_cast<std::size_t>(r)] != own) continue;
     if (r < rank_) ++host_rank_;
@@ -50,7 +57,14 @@ MpiSession::MpiSession() : library_(std::make_shared<MpiLibrary>()) {
 
 MpiSession::~MpiSession() = default;
 
+std::unique_ptr<MpiSession> MpiSession::of_task(int ranks) {
+  if (ranks == 1 && started_alone()) return std::unique_ptr<MpiSession>(new MpiSession(WithoutMpi{}));
+  return std::make_unique<MpiSession>();
+}
+
 std::unique_ptr<QueuedCommunicator> MpiSession::world(HostPath path) {
+  if (library_ == nullptr)
+    return std::make_unique<QueuedCommunicator>(std::move(make_host_transports(1).front()));
   auto transport = make_mpi_transport(library_);
   if (path == HostPath::shared_memory && host_size_ == size_)
     if (auto on_host = make_host_transport(*transport, 0, rank_))
@@ -59,7 +73,7 @@ std::unique_ptr<QueuedCommunicator> MpiSession::world(HostPath path) {
 }
 
 void MpiSession::abort(int code) {
-  MPI_Abort(MPI_COMM_WORLD, code);
+  if (library_ != nullptr) MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
 }
 

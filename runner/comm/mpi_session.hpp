@@ -22,6 +22,9 @@ class MpiSession {
   /// Throws Error(resources) where MPI does not allow threads.
   MpiSession();
   ~MpiSession();
+  /// For a task of so many ranks. A process that was started as the only rank of one does without MPI, which
+  /// saves a fifth of a second.
+  static std::unique_ptr<MpiSession> of_task(int ranks);
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -35,11 +38,14 @@ class MpiSession {
   [[noreturn]] void abort(int code);
 
  private:
+  struct WithoutMpi {};
+  explicit MpiSession(WithoutMpi) : host_size_(1) {}
+
   std::shared_ptr<MpiLibrary> library_;
   int rank_ = 0;
   int size_ = 1;
   int host_rank_ = 0;
-  int host_size_ = 1;
+  int host_size_ = 0;
 };
 
 }  // namespace muster
