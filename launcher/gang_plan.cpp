@@ -28,7 +28,7 @@ std::vector<std::string> rank_command(const Task& task, const TaskPaths& paths, 
   return {programs.runner.string(), "--task", paths.folder().string(), "--attempt", std::to_string(attempt)};
 }
 
-bool needs_mpirun(const Task& task) { return task.workload != kExec || task.resources.ranks > 1; }
+bool needs_mpirun(const Task& task) { return task.resources.ranks > 1; }
 
 std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, int attempt,
                                       const GangPrograms& programs) {

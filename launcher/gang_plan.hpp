@@ -23,7 +23,7 @@ struct GangPrograms {
 std::vector<std::string> rank_command(const Task& task, const TaskPaths& paths, int attempt,
                                       const GangPrograms& programs);
 
-/// `mpirun ... rank_command`; of `exec` with one rank the command alone.
+/// `mpirun ... rank_command`; one rank runs bare.
 std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, int attempt,
                                       const GangPrograms& programs);
 

@@ -222,7 +222,9 @@ void Supervisor::start_waiting() {
 }
 
 void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
-  task.attempt = highest_attempt(task.paths) + 1;
+  // Counted from what was last seen: where another launcher has tried since, the number is taken, and we look
+  // again.
+  ++task.attempt;
   task.adopted = false;
   task.claimant.reset();
   task.assignment = assignment;

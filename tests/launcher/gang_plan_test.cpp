@@ -50,7 +50,8 @@ TEST(GangPlan, OversubscribedRanksYieldWhenIdle) {
   EXPECT_THAT(argv, Contains("mpi_yield_when_idle"));
 }
 
-TEST(GangPlan, CommandOfOneRankRunsBare) {
+TEST(GangPlan, OneRankRunsBare) {
+  EXPECT_EQ(gang_command(plugin_task(1), kPaths, 1, kPrograms).front(), "/bin/muster-runner");
   EXPECT_THAT(gang_command(exec_task({"python", "train.py", "--lr={lr}", "{seed}", "{{seed}}"}), kPaths, 1,
                            kPrograms),
               ElementsAre("python", "train.py", "--lr=0.1", "7", "{seed}"));
@@ -79,9 +80,9 @@ TEST(GangPlan, TaskWithoutGpusSeesNone) {
 }
 
 TEST(GangPlan, OnlyRootMayBeRoot) {
-  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{0}}, {}}, kPrograms),
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}}, {}}, kPrograms),
               Contains(Key("OMPI_ALLOW_RUN_AS_ROOT")));
-  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{0}}, {}}, {"/bin/muster-runner", false}),
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}}, {}}, {"/bin/muster-runner", false}),
               Not(Contains(Key("OMPI_ALLOW_RUN_AS_ROOT"))));
 }
 

@@ -1,0 +1,105 @@
+/// The supervisor on an allocation whose slots the test chooses; shims and gangs are real.
+
+#include "launcher/supervisor.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "core/run_paths.hpp"
+#include "launcher/local_allocation.hpp"
+#include "launcher/plan.hpp"
+#include "tests/support/processes.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace muster {
+namespace {
+
+class Supervised : public ::testing::Test {
+ protected:
+  Supervised() : paths_(root_.path(), "e") {}
+
+  void add_task(const std::string& script, const Resources& resources) {
+    Task task;
+    task.label = "t" + std::to_string(plan_.tasks.size());
+    task.id = "0" + std::to_string(plan_.tasks.size());
+    task.workload = "exec";
+    task.command = {"bash", "-c", script};
+    task.parameters["seed"] = Value(0);
+    task.resources = resources;
+    plan_.tasks.push_back({static_cast<int>(plan_.tasks.size()), task, std::nullopt});
+  }
+
+  /// All tasks of the plan to their end; false where that took more than 30 s.
+  bool drive(const Slots& slots) {
+    const RunPaths run = paths_.run("2026-01-01T00-00-00");
+    Console console(1, Console::Mode::quiet);
+    Journal journal(run.journal_folder() / "launcher-1.jsonl");
+    RunLog log(run.log(), console);
+    LocalAllocation allocation({slots, std::filesystem::path(MUSTER_SHIM).parent_path(), root_.path()});
+    Supervisor supervisor(paths_, plan_, {}, journal, log, allocation);
+    supervisor.look();
+    const bool ended = testing::wait_until(
+        [&] {
+          supervisor.tick(StopSignals::Request::none);
+          return supervisor.finished(StopSignals::Request::none);
+        },
+        30);
+    for (const auto& task : supervisor.tasks()) states_.insert(task.state);
+    return ended;
+  }
+
+  testing::TemporaryFolder root_;
+  ExperimentPaths paths_;
+  Plan plan_;
+  std::multiset<TaskState> states_;
+  const std::vector<std::string> gpu_names_{"0", "1", "5", "GPU-8f"};
+};
+
+TEST_F(Supervised, FourTasksAtOnceHaveFourGpus) {
+  Resources one_gpu;
+  one_gpu.gpus_per_rank = 1;
+  for (int task = 0; task < 4; ++task) {
+    // Each waits for all four: that they end well says that they ran at once.
+    add_task(
+        "echo $CUDA_VISIBLE_DEVICES >> gpus; for i in $(seq 400); do [ $(wc -l < gpus) = 4 ] && exit 0; "
+        "sleep 0.02; "
+        "done; exit 1",
+        one_gpu);
+  }
+  ASSERT_TRUE(drive({{0, 1, 2, 3}, gpu_names_}));
+  EXPECT_EQ(states_.count(TaskState::done), 4u);
+  std::ifstream file(root_ / "gpus");
+  std::multiset<std::string> gpus;
+  for (std::string line; std::getline(file, line);) gpus.insert(line);
+  EXPECT_EQ(gpus, std::multiset<std::string>(gpu_names_.begin(), gpu_names_.end()));
+}
+
+TEST_F(Supervised, ExclusiveTaskSeesNoOther) {
+  Resources alone;
+  alone.exclusive = true;
+  const std::string script = "mkdir -p busy; touch busy/$MUSTER_TASK_ID; sleep 0.1; ";
+  add_task(script + "rm busy/$MUSTER_TASK_ID", {});
+  add_task(script + "ls busy | wc -l > seen; rm busy/$MUSTER_TASK_ID", alone);
+  add_task(script + "rm busy/$MUSTER_TASK_ID", {});
+  ASSERT_TRUE(drive({{0, 1, 2, 3}, {}}));
+  EXPECT_EQ(states_.count(TaskState::done), 3u);
+  EXPECT_EQ(testing::text_of(root_ / "seen"), "1\n");
+}
+
+TEST_F(Supervised, MoreTasksThanSlotsAllGetTheirTurn) {
+  for (int task = 0; task < 12; ++task) {
+    Resources resources;
+    resources.ranks = 1;
+    resources.cpus_per_rank = 1 + task % 3;
+    add_task("echo $MUSTER_CPUS >> cpus", resources);
+  }
+  ASSERT_TRUE(drive({{0, 1, 2}, {}}));
+  EXPECT_EQ(states_.count(TaskState::done), 12u);
+}
+
+}  // namespace
+}  // namespace muster
