@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "core/durable_file.hpp"
 #include "core/run_paths.hpp"
@@ -22,7 +23,11 @@ Error current_failure() {
         ExitCode::resources, "out of memory: an allocation failed",
         "use a smaller batch or network, fewer ranks on this machine, or a machine with more memory");
   } catch (const std::exception& error) {
-    return Error(ExitCode::internal, std::string("the workload threw: ") + error.what(),
+    // LibTorch adds a backtrace of many lines: it belongs in the log, not in the table's reason.
+    const std::string text = error.what();
+    const std::string first_line = text.substr(0, text.find('\n'));
+    if (first_line != text) std::fprintf(stderr, "%s\n", text.c_str());
+    return Error(ExitCode::internal, "the workload threw: " + first_line,
                  "a bug in the workload, most likely; its place may be in the log");
   } catch (...) {
     return Error(ExitCode::internal, "the workload threw something that is no std::exception",
