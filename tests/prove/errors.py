@@ -30,7 +30,7 @@ max_attempts = 1
 checkpoint_steps = 10
 [parameters]
 network = "resnet9"
-width = 8
+width = 0.125
 data.path = "{data}"
 data.samples = 320
 data.test_samples = 64
@@ -116,7 +116,7 @@ def good(data: str = "synthetic", ranks: int = 1, epochs: int = 1) -> str:
 
 
 def unknown_key(case: Case) -> None:
-    done = case.muster(good().replace("width = 8", "widht = 8"))
+    done = case.muster(good().replace("width = ", "widht = "))
     case.refused(done, 3, r"errors\.toml:\d+:\d+: .*widht.*width")
 
 

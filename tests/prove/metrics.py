@@ -15,8 +15,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "results" / "python"))
+ROOT = Path(__file__).resolve().parents[2]
+# h5py and pandas are in the project's own environment.
+PYTHON = os.environ.get("PYTHON") or str(ROOT / ".venv" / "bin" / "python")
+if sys.executable != PYTHON:
+    os.execv(PYTHON, [PYTHON, *sys.argv])
+
+sys.path[:0] = [str(ROOT / "tests" / "prove"), str(ROOT / "results" / "python")]
 import h5py
 import numpy as np
 import pandas as pd
@@ -133,7 +138,7 @@ def prove_reading(trials: int, verdict: proof.Verdict) -> None:
     with proof.scratch() as folder:
         runs = folder / "runs"
         experiment = folder / "metrics.toml"
-        experiment.write_text(EXPERIMENT.format(width=16, samples=STEPS_AN_EPOCH * 32, batch=32))
+        experiment.write_text(EXPERIMENT.format(width=0.25, samples=STEPS_AN_EPOCH * 32, batch=32))
         during = after = killed = grown = lost = trials_made = 0
         for trial in range(trials):
             launcher = start(experiment, runs)
@@ -200,11 +205,11 @@ def fsynced_line_seconds(folder: Path, count: int = 50) -> list[float]:
 
 
 def prove_cost(verdict: proof.Verdict) -> None:
-    for name, width, batch in (("slim steps", 16, 32), ("full steps", 64, 128)):
+    for name, width, batch in (("slim steps", 0.25, 32), ("full steps", 1, 128)):
         with proof.scratch() as folder:
             runs = folder / "runs"
             experiment = folder / "cost.toml"
-            steps = 32 * 4 if width == 64 else STEPS
+            steps = 32 * 4 if width == 1 else STEPS
             experiment.write_text(EXPERIMENT.format(width=width, samples=steps // 4 * batch, batch=batch))
             proof.muster_run(experiment, runs)
             task = proof.tasks(runs, "metrics")[0]
