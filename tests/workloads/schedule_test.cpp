@@ -21,7 +21,8 @@ TEST(Schedule, PiecewiseLinearRisesToItsPeakAndFallsToZero) {
 }
 
 TEST(Schedule, StepFallsAtEachMilestoneAfterItsWarmUp) {
-  const Schedule schedule({.kind = Kind::step, .peak = 0.8, .warmup_epochs = 4, .warmup_start = 0.25, .milestones = {10, 20}});
+  const Schedule schedule(
+      {.kind = Kind::step, .peak = 0.8, .warmup_epochs = 4, .warmup_start = 0.25, .milestones = {10, 20}});
   EXPECT_DOUBLE_EQ(schedule.rate(0), 0.2);
   EXPECT_DOUBLE_EQ(schedule.rate(2), 0.5);
   EXPECT_DOUBLE_EQ(schedule.rate(4), 0.8);

@@ -1,0 +1,174 @@
+#include "workloads/common/layers/fused_norm.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "workloads/common/kernels/levels.hpp"
+
+namespace muster::workloads {
+namespace {
+
+using torch::Tensor;
+
+struct Result {
+  Tensor y, dx, dskip, dweight, dbias, running_mean, running_var;
+};
+
+// A layer's forward and backward pass on given data, fused or by ATen's operators.
+Result run(const Tensor& x, const Tensor& skip, AfterNorm after, bool fused) {
+  const auto real = x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  const auto channels = x.size(1);
+  const auto weight = torch::linspace(-1.5, 2, channels, real).requires_grad_();
+  const auto bias = torch::linspace(1, -0.5, channels, real).requires_grad_();
+  const auto mean = torch::full({channels}, 0.25, real), var = torch::full({channels}, 2.0, real);
+  const auto input = x.clone().requires_grad_();
+  const auto added = skip.defined() ? skip.clone().requires_grad_() : Tensor();
+  Tensor y;
+  if (fused) {
+    y = fused_norm(input, weight, bias, mean, var, after, added);
+  } else {
+    y = torch::batch_norm(input, weight, bias, mean, var, true, kNormMomentum, kNormEpsilon, false);
+    if (added.defined()) y = y + added;
+    if (after != AfterNorm::nothing) y = torch::relu(y);
+    if (after == AfterNorm::relu_pool) y = torch::max_pool2d(y, 2);
+  }
+  const auto ramp = torch::linspace(-1, 1, y.numel(), torch::kFloat64).view_as(y).sin().to(y.scalar_type());
+  (y * ramp).sum().backward();
+  return {y.detach(), input.grad(), added.defined() ? added.grad() : Tensor(), weight.grad(), bias.grad(),
+          mean,       var};
+}
+
+Tensor images(torch::Dtype type, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w,
+              double offset = 0.7) {
+  torch::manual_seed(11);
+  return (torch::randn({n, c, h, w}, torch::kFloat64) * 1.7 + offset)
+      .to(type)
+      .contiguous(torch::MemoryFormat::ChannelsLast);
+}
+
+double distance(const Tensor& a, const Tensor& b) {
+  return ((a.to(torch::kFloat64) - b.to(torch::kFloat64)).abs().max() /
+          (1 + b.to(torch::kFloat64).abs().max()))
+      .item<double>();
+}
+
+void expect_close(const Result& a, const Result& b, double tolerance) {
+  EXPECT_LT(distance(a.y, b.y), tolerance);
+  EXPECT_LT(distance(a.dx, b.dx), tolerance);
+  EXPECT_LT(distance(a.dweight, b.dweight), tolerance);
+  EXPECT_LT(distance(a.dbias, b.dbias), tolerance);
+  EXPECT_LT(distance(a.running_mean, b.running_mean), tolerance);
+  EXPECT_LT(distance(a.running_var, b.running_var), tolerance);
+  if (a.dskip.defined()) {
+    EXPECT_LT(distance(a.dskip, b.dskip), tolerance);
+  }
+}
+
+class FusedNorm : public ::testing::TestWithParam<std::tuple<AfterNorm, bool>> {};
+
+TEST_P(FusedNorm, EqualsTheOperatorsItStandsFor) {
+  const auto [after, with_skip] = GetParam();
+  for (const auto& [type, tolerance] :
+       {std::pair{torch::kFloat64, 1e-13}, std::pair{torch::kFloat32, 3e-6}}) {
+    for (const auto& x :
+         {images(type, 5, 24, 6, 4), images(type, 40, 13, 8, 8), images(type, 2, 3, 2, 2, 30)}) {
+      const auto skip =
+          with_skip ? images(type, x.size(0), x.size(1), x.size(2), x.size(3), -0.2) * 0.5 : Tensor();
+      expect_close(run(x, skip, after, true), run(x, skip, after, false), tolerance);
+    }
+  }
+}
+
+// In bfloat16 the operators round between their steps: the fused form must come nearer to fp64 than they do.
+TEST_P(FusedNorm, InBfloat16IsNoFartherFromFp64ThanTheOperators) {
+  const auto [after, with_skip] = GetParam();
+  const auto x = images(torch::kBFloat16, 16, 32, 8, 8);
+  const auto skip = with_skip ? images(torch::kBFloat16, 16, 32, 8, 8, -0.2) : Tensor();
+  const auto exact = run(x.to(torch::kFloat64), with_skip ? skip.to(torch::kFloat64) : skip, after, false);
+  const auto fused = run(x, skip, after, true);
+  const auto composed = run(x, skip, after, false);
+  const auto error = [&](const Tensor& value, const Tensor& truth) {
+    return (value.to(torch::kFloat64) - truth).norm().item<double>();
+  };
+  EXPECT_LE(error(fused.y, exact.y), 1.05 * error(composed.y, exact.y));
+  EXPECT_LE(error(fused.dx, exact.dx), 1.05 * error(composed.dx, exact.dx));
+  EXPECT_LE(error(fused.dweight, exact.dweight), 1.05 * error(composed.dweight, exact.dweight) + 1e-4);
+}
+
+TEST_P(FusedNorm, HasTheSameBitsWhateverTheThreads) {
+  const auto [after, with_skip] = GetParam();
+  const auto x = images(torch::kFloat32, 64, 16, 8, 8);
+  const auto skip = with_skip ? x * 0.5 : Tensor();
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = run(x, skip, after, true);
+  at::set_num_threads(3);
+  const auto three = run(x, skip, after, true);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(torch::equal(one.y, three.y) && torch::equal(one.dx, three.dx) &&
+              torch::equal(one.dweight, three.dweight));
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, FusedNorm,
+                         ::testing::Values(std::tuple{AfterNorm::nothing, false},
+                                           std::tuple{AfterNorm::relu, false},
+                                           std::tuple{AfterNorm::relu, true},
+                                           std::tuple{AfterNorm::relu_pool, false}));
+
+TEST(BatchNorm, EvaluationUsesTheRunningStatistics) {
+  BatchNorm layer(16);
+  const auto x = images(torch::kFloat32, 8, 16, 4, 4);
+  for (int i = 0; i < 3; ++i) layer(x, AfterNorm::relu);
+  layer->eval();
+  const auto with_gradient = layer(x, AfterNorm::relu_pool);
+  const torch::NoGradGuard no_grad;
+  EXPECT_LT(distance(layer(x, AfterNorm::relu_pool), with_gradient), 1e-6);
+}
+
+TEST(BatchNorm, AGivenFunctionReplacesTheLocalStatistics) {
+  int calls = 0;
+  BatchNorm layer(4, [&](const Tensor& x, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+    ++calls;
+    return x - 1;
+  });
+  const auto x = torch::full({1, 4, 2, 2}, 3.0);
+  EXPECT_EQ(layer(x, AfterNorm::relu_pool).max().item<float>(), 2);
+  layer->eval();
+  layer(x, AfterNorm::relu);
+  EXPECT_EQ(calls, 1);
+}
+
+#if defined(__x86_64__)
+TEST(Kernels, EveryInstructionSetGivesTheSameBits) {
+  const auto x = images(torch::kBFloat16, 3, 40, 4, 4).permute({0, 2, 3, 1}).contiguous();
+  const auto row = torch::linspace(-1, 1, 40, torch::kFloat32);
+  const auto* data = static_cast<const Bf16*>(x.const_data_ptr());
+  const ChannelMap<float> map{row.const_data_ptr<float>(), row.const_data_ptr<float>()};
+  std::vector<const Kernels*> sets{&base::table()};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&avx2::table());
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    sets.push_back(&avx512::table());
+  std::vector<Tensor> results;
+  for (const auto* set : sets) {
+    const auto sums = torch::empty({4, 40}), out = torch::empty_like(x),
+               pooled = torch::empty({12, 40}, torch::kBFloat16);
+    float* s = sums.data_ptr<float>();
+    auto* y = static_cast<Bf16*>(out.mutable_data_ptr());
+    auto* p = static_cast<Bf16*>(pooled.mutable_data_ptr());
+    set->norm_bf16.statistics(data, 48, 40, s, s + 40);
+    set->norm_bf16.apply_pool(data, 3, 4, 4, 40, map, p);
+    set->norm_bf16.backward_pool_sums(data, p, 3, 4, 4, 40, map, s, s + 80, s + 120);
+    set->norm_bf16.backward_pool_apply(data, p, 3, 4, 4, 40, map, s, s + 40, s + 80, y);
+    const auto w = torch::linspace(-2, 2, 1001), g = torch::linspace(3, -1, 1001),
+               m = torch::linspace(0, 1, 1001);
+    set->sgd_f32(w.data_ptr<float>(), g.const_data_ptr<float>(), m.data_ptr<float>(), 1001,
+                 {0.1f, 0.9f, 5e-4f, true, false});
+    results.push_back(torch::cat(
+        {sums.flatten(), out.flatten().to(torch::kFloat32), pooled.flatten().to(torch::kFloat32), w, m}));
+  }
+  for (const auto& result : results) EXPECT_TRUE(torch::equal(result, results.front()));
+}
+#endif
+
+}  // namespace
+}  // namespace muster::workloads

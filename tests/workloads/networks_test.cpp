@@ -1,0 +1,120 @@
+// The networks: their sizes, their weights, and their numbers beside PyTorch's in Python.
+#include "workloads/common/models/network.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/workloads/data_files.hpp"
+#include "workloads/common/precision.hpp"
+#include "workloads/common/sgd.hpp"
+#include "workloads/common/training_state.hpp"
+
+namespace muster::workloads {
+namespace {
+
+using torch::Tensor;
+
+std::int64_t parameters_of(Network& network) {
+  std::int64_t count = 0;
+  for (const auto& parameter : network.parameters()) count += parameter.numel();
+  return count;
+}
+
+TEST(Networks, HaveThePublishedNumbersOfParameters) {
+  const auto count = [](const char* name, std::int64_t classes) {
+    return parameters_of(*make_network({.name = name, .classes = classes}, 0));
+  };
+  EXPECT_EQ(count("resnet9", 10), 6'573'120);
+  EXPECT_EQ(make_network({.name = "resnet9"}, 0)->parameters().size(), 25U);
+  EXPECT_EQ(count("resnet18", 10), 11'173'962);
+  EXPECT_EQ(count("resnet34", 100), 21'328'292);
+  EXPECT_EQ(count("resnet50", 10), 23'520'842);
+}
+
+TEST(Networks, BeginWithTheWeightsOfTheirSeed) {
+  const auto a = make_network({.name = "resnet18", .width = 0.25}, 7),
+             b = make_network({.name = "resnet18", .width = 0.25}, 7);
+  const auto c = make_network({.name = "resnet18", .width = 0.25}, 8);
+  EXPECT_TRUE(torch::equal(a->parameters()[0], b->parameters()[0]));
+  EXPECT_FALSE(torch::equal(a->parameters()[0], c->parameters()[0]));
+  // PyTorch's default: uniform within 1/sqrt(fan-in).
+  const auto weight = make_network({.name = "resnet9"}, 1)->named_parameters()["layer1.conv.weight"];
+  const double bound = 1 / std::sqrt(64.0 * 9);
+  EXPECT_LE(weight.abs().max().item<double>(), bound);
+  EXPECT_NEAR(weight.std().item<double>(), bound / std::sqrt(3.0), 0.01 * bound);
+}
+
+TEST(Networks, ComputeInTheTypeOfTheirImages) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& name : network_names()) {
+    const auto network = make_network({.name = name, .width = 0.25}, 2);
+    const auto images = torch::randn({8, 3, 32, 32}).contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto exact = network->forward(images);
+    const auto half = network->forward(images.to(torch::kBFloat16));
+    EXPECT_EQ(half.scalar_type(), torch::kFloat32);
+    EXPECT_LT(((half - exact).norm() / exact.norm()).item<double>(), 0.05) << name;
+    network->to(torch::kFloat64);
+    EXPECT_LT(((network->forward(images.to(torch::kFloat64)) - exact).norm() / exact.norm()).item<double>(),
+              1e-5)
+        << name;
+  }
+}
+
+TEST(Networks, RefuseWhatIsNotThere) {
+  EXPECT_EQ(testing::error_thrown_by([] { make_network({.name = "resnet10"}, 0); }).code(), ExitCode::config);
+  EXPECT_THROW(make_network({.name = "resnet9", .width = 0}, 0), Error);
+}
+
+// Two steps of training, written down for tests/peers/check_networks.py to take with the same weights.
+void write_case(const std::filesystem::path& file, const std::string& name, double width, const std::string& precision) {
+  const Precision kinds = precision_from(precision);
+  const auto network = make_network({.name = name, .classes = 10, .width = width}, 4);
+  network->to(kinds.parameters);
+  NamedTensors record;
+  const auto note = [&](const std::string& prefix, const NamedTensors& tensors) {
+    for (const auto& [key, tensor] : tensors) record.emplace_back(prefix + key, tensor.detach().clone());
+  };
+  note("start.", named_tensors(*network));
+  torch::manual_seed(9);
+  const auto images = torch::randn({16, 3, 32, 32}, kinds.parameters);
+  const auto labels = torch::randint(10, {16});
+  record.emplace_back("images", images);
+  record.emplace_back("labels", labels);
+  Sgd sgd(named_parameters(*network), {});
+  for (int step = 0; step < 2; ++step) {
+    const std::string prefix = "step" + std::to_string(step) + ".";
+    const auto logits =
+        network->forward(images.to(kinds.images).contiguous(torch::MemoryFormat::ChannelsLast));
+    sgd.clear_gradients();
+    torch::nn::functional::cross_entropy(logits, labels).backward();
+    record.emplace_back(prefix + "logits", logits.detach());
+    for (const auto& [key, parameter] : named_parameters(*network))
+      record.emplace_back(prefix + "gradient." + key, parameter.grad().clone());
+    sgd.step(0.02);
+  }
+  note("end.", named_tensors(*network));
+  write_safetensors(file, TensorViews(record).views(),
+                    {{"network", name}, {"width", std::to_string(width)}, {"precision", precision}});
+}
+
+class PeerPython : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(PeerPython, TakesTheSameTrainingSteps) {
+  const char* python = std::getenv("MUSTER_PEER_PYTHON");
+  if (!python) GTEST_SKIP() << "needs a Python with torch: set MUSTER_PEER_PYTHON";
+  const auto [name, precision] = GetParam();
+  const auto file = std::filesystem::temp_directory_path() / ("muster-parity-" + name + "-" + precision + ".safetensors");
+  write_case(file, name, 0.25, precision);
+  const std::string script = std::string(MUSTER_SOURCE_DIR) + "/tests/peers/check_networks.py";
+  EXPECT_EQ(std::system((std::string(python) + " " + script + " " + file.string()).c_str()), 0);
+  std::filesystem::remove(file);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, PeerPython,
+    ::testing::Combine(::testing::Values("resnet9", "resnet18", "resnet34", "resnet50", "plain9"),
+                       ::testing::Values("fp32", "fp64")),
+    [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
+
+}  // namespace
+}  // namespace muster::workloads
