@@ -28,6 +28,7 @@ void GangProgress::fold(const std::string& line) {
   total_steps_ = number("total_steps", total_steps_);
   time_ = number("time", time_);
   if (!text("note").empty()) note_ = text("note");
+  while (!note_.empty() && note_.back() == ' ') note_.pop_back();
   if (first_step_ < 0 && last_event_ == "progress") {
     first_step_ = step_;
     first_time_ = time_;

@@ -47,12 +47,17 @@ std::string all_but_ranks(const Task& task) {
          std::to_string(task.resources.gpus_per_rank);
 }
 
+/// Times and bytes are many and for study: they are in summary.csv. What a run is judged by has other units.
+bool is_shown(const FinalMetric& metric) { return metric.unit != "s" && metric.unit != "B"; }
+
 /// Names in the order in which tasks first show them.
-std::vector<std::string> metric_names(const std::vector<TaskSummary>& tasks) {
+std::vector<std::string> shown_metrics(const std::vector<TaskSummary>& tasks) {
   std::vector<std::string> names;
   for (const TaskSummary& task : tasks) {
     for (const FinalMetric& metric : task.metrics) {
-      if (std::find(names.begin(), names.end(), metric.name) == names.end()) names.push_back(metric.name);
+      if (is_shown(metric) && std::find(names.begin(), names.end(), metric.name) == names.end()) {
+        names.push_back(metric.name);
+      }
     }
   }
   return names;
@@ -122,7 +127,7 @@ void add_scaling(std::vector<TaskSummary>& tasks) {
 }
 
 std::string summary_table(const std::vector<TaskSummary>& tasks) {
-  const std::vector<std::string> metrics = metric_names(tasks);
+  const std::vector<std::string> metrics = shown_metrics(tasks);
   const bool scaling =
       std::any_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.speedup.has_value(); });
   std::vector<std::string> header{"task", "state", "attempts", "seconds"};
