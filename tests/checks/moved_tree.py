@@ -27,7 +27,7 @@ DDP_JOB = """name = "tiny"
 workload = "ddp"
 [parameters]
 network = "resnet9"
-width = 4
+width = 0.05
 data.path = "synthetic"
 data.samples = 64
 data.test_samples = 32
