@@ -107,6 +107,7 @@ Request drive(Supervisor& supervisor, const RunPaths& run, Console& console, Run
     }
     signals.wait(kTick);
   }
+  console.show({});
   write_index(run, supervisor.tasks());
   return signals.request();
 }

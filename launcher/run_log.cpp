@@ -14,10 +14,12 @@ namespace muster {
 
 namespace {
 
+constexpr const char* kAttemptMark = "==== attempt ";
+
 std::string prefix_of(const std::string& task) { return "[" + task + "] "; }
 
 std::string attempt_mark(const std::string& task, int attempt) {
-  return prefix_of(task) + "==== attempt " + std::to_string(attempt) + ":";
+  return prefix_of(task) + kAttemptMark + std::to_string(attempt) + ":";
 }
 
 }  // namespace
@@ -57,11 +59,16 @@ void RunLog::task_lines(const std::string& task, const std::vector<std::string>&
 
 long RunLog::lines_of_attempt(const std::string& task, int attempt) const {
   std::ifstream file(file_);
+  const std::string prefix = prefix_of(task);
+  const std::string mark = attempt_mark(task, attempt);
   long lines = -1;
+  bool is_in_attempt = false;
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(attempt_mark(task, attempt))) {
-      lines = 0;
-    } else if (lines >= 0 && line.starts_with(prefix_of(task))) {
+    if (!line.starts_with(prefix)) continue;
+    if (line.starts_with(prefix + kAttemptMark)) {
+      is_in_attempt = line.starts_with(mark);
+      if (is_in_attempt) lines = 0;
+    } else if (is_in_attempt) {
       ++lines;
     }
   }

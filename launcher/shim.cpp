@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -53,13 +54,15 @@ void redirect_output(const std::filesystem::path& log) {
 
 void bind_to(const std::vector<int>& cpus) {
   if (cpus.empty()) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const int cpu : cpus) CPU_SET(cpu, &set);
-  if (sched_setaffinity(0, sizeof set, &set) != 0) {
+  const auto bits = static_cast<std::size_t>(*std::max_element(cpus.begin(), cpus.end())) + 1;
+  cpu_set_t* set = CPU_ALLOC(bits);
+  CPU_ZERO_S(CPU_ALLOC_SIZE(bits), set);
+  for (const int cpu : cpus) CPU_SET_S(static_cast<std::size_t>(cpu), CPU_ALLOC_SIZE(bits), set);
+  if (sched_setaffinity(0, CPU_ALLOC_SIZE(bits), set) != 0) {
     std::fprintf(stderr, "muster-shim: warning: cannot bind the gang to its CPUs: %s\n",
                  std::strerror(errno));
   }
+  CPU_FREE(set);
 }
 
 [[noreturn]] void become_gang(const GangOrder& order, pid_t shim) {

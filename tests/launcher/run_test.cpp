@@ -174,6 +174,18 @@ TEST_F(Run, QuietPrintsTheTableAlone) {
   EXPECT_THAT(output(), AllOf(Not(HasSubstr("noise")), ::testing::StartsWith("task ")));
 }
 
+TEST_F(Run, TerminalKeepsTheWholeTable) {
+  experiment("sleep 0.3", 2);
+  testing::Process terminal(
+      {"script", "-qec", MUSTER_PROGRAM " run experiment.toml", "typescript"},
+      {{{"MUSTER_RUNS", (root_ / "runs").string()}, {"TERM", "xterm"}}, root_.path(), root_ / "screen", {}});
+  EXPECT_EQ(terminal.wait(), 0);
+  const std::string screen = text_of(root_ / "screen");
+  EXPECT_THAT(screen, HasSubstr("2 running"));
+  const std::string after_table = screen.substr(screen.rfind("task-0-n0  done"));
+  EXPECT_THAT(after_table, Not(HasSubstr("\x1b["))) << "the redrawn lines took the table's with them";
+}
+
 TEST_F(Run, LogsAndStatusTellOfARunningTask) {
   experiment("echo first; while [ ! -e go ]; do sleep 0.02; done; echo last", 1);
   const auto launcher = start_run();

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SIGKILL of the launcher, a rank, and both, at random times: the run finishes, bit for bit as undisturbed.
-"""Each trial kills the launcher, starts it again, kills a rank, then launcher and rank at once, and lets the run finish."""
+"""A trial kills the launcher, starts it again, kills a rank, then both, and lets the run finish."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
 import json
@@ -140,11 +141,15 @@ def events_of(attempt: Path) -> list[dict]:
     lines = file.read_text().splitlines() if file.exists() else []
     events = []
     for line in lines:
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             events.append(json.loads(line))
-        except json.JSONDecodeError:
-            pass
     return events
+
+
+def ends_of(task: Path) -> list[str]:
+    """How each attempt's gang ended."""
+    records = [attempt / "exit.json" for attempt in attempts_of(task)]
+    return [str(json.loads(r.read_text())["exit_code"]) if r.exists() else "vanished" for r in records]
 
 
 def checksum(file: Path) -> str:
@@ -156,7 +161,7 @@ def losses(task: Path) -> list[tuple[int, float]]:
 
 
 def computed_again(task: Path) -> int:
-    """Steps at or before the newest checkpoint of earlier attempts that a later attempt computed once more."""
+    """Steps up to the newest checkpoint of earlier attempts that a later attempt computed once more."""
     again = 0
     saved = 0
     for attempt in attempts_of(task):
@@ -244,9 +249,10 @@ def main() -> None:
             trial_again, trial_overlaps = computed_again(task), overlapping(task)
             print(
                 f"trial {number}: killed {', '.join(trial.said)}; exit {code} after {took:.1f} s, "
-                f"{len(attempts_of(task))} attempts, resumed at {resumed}, "
+                f"attempts ended [{' '.join(ends_of(task))}], resumed at {resumed}, "
                 f"weights {'equal' if equal else 'DIFFER'}, rows {'equal' if rows_equal else 'DIFFER'}, "
-                f"steps computed again {trial_again}, gangs at once {watch.most_at_once} ({watch.looks} looks)",
+                f"steps computed again {trial_again}, gangs at once {watch.most_at_once} "
+                f"({watch.looks} looks)",
                 flush=True,
             )
             if code != 0:
