@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MUSTER_BUILD", ROOT / "build"))
 DATA = Path(os.environ.get("MUSTER_TEST_DATA", ROOT.parent / "shared" / "data"))
 PEERS_PYTHON = Path(
-    os.environ.get("PEERS_PYTHON") or os.environ.get("MUSTER_PEER_PYTHON") or ROOT / ".venv-peers/bin/python"
+    os.environ.get("MUSTER_PEER_PYTHON") or os.environ.get("PEERS_PYTHON") or ROOT / ".venv-peers/bin/python"
 )
 PEERS = ROOT / "tests" / "peers"
 
