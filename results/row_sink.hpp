@@ -21,9 +21,9 @@ class RowSink {
   /// Buffered. `table` is an index into the tables that the sink was made with.
   virtual void append(std::size_t table, std::span<const MetricValue> row) = 0;
   virtual void flush() = 0;
-  /// flush, and fsync.
+  /// flush; what a later attempt carries over is on disk (fsync).
   virtual void sync() = 0;
-  /// sync, and close: no call may follow.
+  /// flush, fsync and close: no call may follow.
   virtual void close() = 0;
   /// Writes no more and leaves the files as a killed writer would, for the mend. Never throws.
   virtual void abandon() noexcept = 0;
