@@ -1,5 +1,6 @@
 #pragma once
-/// Which muster this is. Link muster_version, which is rebuilt at each commit, so that nothing else has to be.
+/// Which muster this is. Link muster_version, which is rebuilt at each commit, so that nothing else has to
+/// be.
 
 namespace muster {
 

@@ -10,7 +10,8 @@ namespace muster::workloads {
 namespace {
 
 double between(const std::vector<ScheduleOptions::Knot>& knots, double epoch) {
-  const auto after = std::find_if(knots.begin(), knots.end(), [&](const auto& knot) { return knot.epoch > epoch; });
+  const auto after =
+      std::find_if(knots.begin(), knots.end(), [&](const auto& knot) { return knot.epoch > epoch; });
   if (after == knots.begin()) return knots.front().rate;
   if (after == knots.end()) return knots.back().rate;
   const auto& left = *(after - 1);
@@ -67,7 +68,8 @@ double Schedule::rate(double epoch) const {
       const double part = length > 0 ? std::clamp((epoch - warmup) / length, 0.0, 1.0) : 1.0;
       return options_.peak * 0.5 * (1 + std::cos(std::numbers::pi * part));
     }
-    default: return options_.peak;
+    default:
+      return options_.peak;
   }
 }
 

@@ -10,9 +10,9 @@ namespace muster::workloads {
 /// What a schedule is made of. `kind` says which fields count.
 struct ScheduleOptions {
   enum class Kind {
-    constant,          ///< `peak` throughout
-    step,              ///< `peak`, times `step_factor` at each of `milestones`
-    cosine,            ///< from `peak` to zero over what warm-up leaves (Loshchilov and Hutter 2017, no restarts)
+    constant,  ///< `peak` throughout
+    step,      ///< `peak`, times `step_factor` at each of `milestones`
+    cosine,    ///< from `peak` to zero over what warm-up leaves (Loshchilov and Hutter 2017, no restarts)
     piecewise_linear,  ///< straight lines through `knots`
   };
   /// A point of the piecewise-linear schedule.
@@ -22,12 +22,13 @@ struct ScheduleOptions {
   };
   Kind kind = Kind::constant;
   double peak = 0.1;
-  double epochs = 1;                ///< length of the training; cosine ends there
-  double warmup_epochs = 0;         ///< a straight line from `warmup_start` to the schedule (Goyal et al. 2017); not piecewise_linear
-  double warmup_start = 0;          ///< rate at epoch 0 as a share of `peak`
-  std::vector<double> milestones;   ///< epochs, rising
+  double epochs = 1;  ///< length of the training; cosine ends there
+  double warmup_epochs =
+      0;  ///< a straight line from `warmup_start` to the schedule (Goyal et al. 2017); not piecewise_linear
+  double warmup_start = 0;         ///< rate at epoch 0 as a share of `peak`
+  std::vector<double> milestones;  ///< epochs, rising
   double step_factor = 0.1;
-  std::vector<Knot> knots;          ///< epochs, rising; the rate is held before the first and after the last
+  std::vector<Knot> knots;  ///< epochs, rising; the rate is held before the first and after the last
 };
 
 /// Throws Error(config) for an unknown name: "constant", "step", "cosine", "piecewise_linear".
@@ -42,7 +43,8 @@ class Schedule {
   /// `epoch` counts from 0 and moves within an epoch: step 50 of 100 in the first is 0.5.
   double rate(double epoch) const;
 
-  /// The rate for an optimiser step: steps count from 0. The middle of no interval: the rate where the step begins.
+  /// The rate for an optimiser step: steps count from 0. The middle of no interval: the rate where the step
+  /// begins.
   double rate_at(std::int64_t step, std::int64_t steps_per_epoch) const;
 
  private:

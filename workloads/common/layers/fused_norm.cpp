@@ -225,8 +225,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> gradients(const Tensor& x, const Tens
 class FusedNorm : public torch::autograd::Function<FusedNorm> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
-                        const Tensor& bias, const std::optional<Tensor>& skip,
-                        const Tensor& running_mean, const Tensor& running_var, std::int64_t after_number) {
+                        const Tensor& bias, const std::optional<Tensor>& skip, const Tensor& running_mean,
+                        const Tensor& running_var, std::int64_t after_number) {
     const auto after = static_cast<AfterNorm>(after_number);
     const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
     const Tensor added = skip ? skip->contiguous(torch::MemoryFormat::ChannelsLast) : Tensor();
