@@ -1,7 +1,7 @@
 """Repeats in plain PyTorch the training steps that tests/workloads/networks_test.cpp wrote down; compares.
 
 check_networks.py FILE.safetensors: exits with 0 where logits, gradients and weights agree, relative to each
-tensor's norm: fp64 to 1e-11 in the first step and to 1e-9 after the second (differences grow from step to step).
+tensor's norm: fp64 to 1e-11 in the first step and to 1e-9 after the second (differences grow).
 fp32 is judged in the first step by its distance from fp64: 1e-5, or three (logits) and ten times (gradients)
 PyTorch's own.
 """
@@ -158,7 +158,7 @@ def main() -> None:
     if metadata["precision"] == "fp64":
         allowed = {name: 1e-11 if name.startswith("step0") else 1e-9 for name in exact}
     else:
-        # A ReLU that flips within rounding changes a deep network's gradients by far more: PyTorch's own counts.
+        # A ReLU that flips within rounding changes a deep network's gradients far more: PyTorch's own counts.
         peer = train(record, metadata, torch.float32)
         own = {name: distance(peer[name], exact[name]) for name in exact}
         floor = max(v for n, v in own.items() if n.startswith("step0.gradient"))
