@@ -2,6 +2,7 @@
 /// its number.
 
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +23,13 @@ constexpr std::size_t kGradientFloats = 6'573'120;  // ResNet-9.
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Of this process, all threads.
+double cpu_seconds() {
+  timespec used{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
 }
 
 double median(std::vector<double> samples) {
@@ -66,14 +74,15 @@ void print_agreement(QueuedCommunicator& communicator, const char* path) {
 }
 
 /// Work that a core does in its own cache, as one piece of a training step.
-double compute(std::vector<float>& block, int rounds) {
+[[gnu::noinline]] double compute(std::vector<float>& block, int rounds) {
   for (int r = 0; r < rounds; ++r)
     for (float& v : block) v = v * 0.999F + 0.5F;
   return block[7];
 }
 
 /// Steps of four pieces of work, a quarter of the gradient reduced after each, as DDP does; ranks take turns
-/// in being slower by `skew`. Prints by how much a step is longer than the slower rank's work alone.
+/// in being slower by `skew`. A step should take the slower rank's work and the sums, and not more of the
+/// core than both.
 void print_overlap(QueuedCommunicator& communicator, const char* path, double skew, bool exchange) {
   std::vector<float> block(32768, 1.0F);
   std::vector<float> gradient(kGradientFloats, 1.0F);
@@ -83,7 +92,9 @@ void print_overlap(QueuedCommunicator& communicator, const char* path, double sk
   std::int64_t rounds = static_cast<std::int64_t>(0.025 / round);
   communicator.all_reduce_now(&rounds, 1, DType::i64, ReduceOp::maximum);
   std::vector<double> samples;
-  for (int step = 0; step < 40; ++step) {
+  constexpr int kSteps = 40;
+  const double cpu_before = cpu_seconds();
+  for (int step = 0; step < kSteps; ++step) {
     const bool slower = step % 2 == communicator.rank() % 2;
     const int own = static_cast<int>(static_cast<double>(rounds) * (slower ? 1 + skew : 1));
     if (!exchange && step % 2 == 0) communicator.barrier();
@@ -100,8 +111,9 @@ void print_overlap(QueuedCommunicator& communicator, const char* path, double sk
     if (exchange || slower) samples.push_back(seconds_now() - began);
   }
   if (communicator.rank() == 0)
-    std::printf("step       %-7s skew %4.1f %% %-16s %13.2f ms\n", path, 100 * skew,
-                exchange ? "with exchange" : "work alone", 1e3 * median(samples));
+    std::printf("step       %-7s skew %4.1f %% %-16s %13.2f ms, %8.2f ms of the core\n", path, 100 * skew,
+                exchange ? "with exchange" : "work alone", 1e3 * median(samples),
+                1e3 * (cpu_seconds() - cpu_before) / kSteps);
 }
 
 void bind_to(int cpu) {
