@@ -79,6 +79,13 @@ TEST(GangPlan, TaskWithoutGpusSeesNone) {
               Contains(Pair("CUDA_VISIBLE_DEVICES", "")));
 }
 
+TEST(GangPlan, RanksOfOneHostLookForNoInterconnect) {
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}, {1}}, {}}, kPrograms),
+              Contains(Pair("OMPI_MCA_pml", "ob1")));
+  EXPECT_THAT(gang_environment(exec_task({"c"}, 2), kPaths, 1, {{{0}, {1}}, {}}, kPrograms),
+              Not(Contains(Key("OMPI_MCA_pml"))));
+}
+
 TEST(GangPlan, OnlyRootMayBeRoot) {
   EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}}, {}}, kPrograms),
               Contains(Key("OMPI_ALLOW_RUN_AS_ROOT")));
