@@ -115,16 +115,15 @@ TEST_F(Recovery, GangThatEndedUnwatchedIsBooked) {
 
 TEST_F(Recovery, LeftoversOfAKilledShimAreEndedBeforeTheNextAttempt) {
   experiment(
-      "if [ ! -e once ]; then touch once; setsid sleep 1000 & sleep 1001; fi; pgrep -f 'sleep 100[0]' >> "
-      "survivors; true",
+      "if [ ! -e leftover ]; then setsid sleep 1000 & echo $! > leftover; sleep 1001; fi\n"
+      "kill -0 $(cat leftover) && touch survived; true",
       1);
   auto launcher = start_run();
-  ASSERT_TRUE(
-      wait_until([&] { return std::filesystem::exists(root_ / "once") && !task_folder("n0").empty(); }));
+  ASSERT_TRUE(wait_until([&] { return !text_of(root_ / "leftover").empty(); }));
   const auto shim = identity_from_json(text_of(task_folder("n0") / "claim-1"));
-  pause(100);
   kill(shim.pid, SIGKILL);
   EXPECT_EQ(launcher->wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(root_ / "survived"));
   EXPECT_THAT(output(), HasSubstr("left behind"));
   EXPECT_TRUE(
       processes_with_environment("MUSTER_ATTEMPT=" + (task_folder("n0") / "attempt-1").string()).empty());
