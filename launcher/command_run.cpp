@@ -13,7 +13,6 @@
 #include "core/error.hpp"
 #include "core/journal.hpp"
 #include "launcher/experiment_options.hpp"
-#include "launcher/launcher_claim.hpp"
 #include "launcher/local_allocation.hpp"
 #include "launcher/run_display.hpp"
 #include "launcher/run_folder.hpp"
@@ -139,10 +138,10 @@ int run_experiment(const RunOptions& options) {
 
   const int lines_to = options.json ? STDERR_FILENO : STDOUT_FILENO;
   Console console(lines_to, options.quiet ? Console::Mode::quiet : Console::mode_for(lines_to));
-  const LauncherClaim claim(run.paths);
   if (!run.is_new) write_durably(run.paths.experiment_file(), read_text(experiment.file));
   const auto known = fold(read_journal(run.paths.journal_folder()));
-  Journal journal(run.paths.journal_folder() / ("launcher-" + std::to_string(claim.number()) + ".jsonl"));
+  Journal journal(run.paths.journal_folder() /
+                  ("launcher-" + std::to_string(run.claim->number()) + ".jsonl"));
   RunLog log(run.paths.log(), console);
   log.note((run.is_new ? "new run " : "going on with run ") + run.paths.folder().string() + ": " +
            std::to_string(tasks.size()) + " tasks, " + std::to_string(allocation.slots().cpus.size()) +

@@ -38,7 +38,14 @@ int newest_claim(const RunPaths& run) {
 RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder) {
   const int number = newest_claim(run);
   if (number == 0) return RunHolder::nobody;
-  const std::string text = read_text(run.launcher_claim(number));
+  std::string text;
+  try {
+    text = read_text(run.launcher_claim(number));
+  } catch (const Error&) {
+    // A launcher that made the same run a moment too late withdraws its own.
+    if (!std::filesystem::exists(run.folder())) return RunHolder::nobody;
+    throw;
+  }
   if (nlohmann::json::parse(text, nullptr, false).contains(kEnded)) return RunHolder::nobody;
   holder = identity_from_json(text);
   switch (liveness(holder)) {

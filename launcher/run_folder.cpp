@@ -36,10 +36,16 @@ std::set<std::string> ids_of(const std::vector<ListedTask>& tasks) {
   return ids;
 }
 
+/// Another launcher makes and withdraws runs beside us: one that is gone when it is read is passed over.
 std::optional<RunPaths> newest_with(const ExperimentPaths& experiment, const std::set<std::string>& ids,
                                     const fs::path& but_not = {}) {
   for (const RunPaths& run : runs_of(experiment)) {
-    if (run.folder() != but_not && ids_of(read_listed_tasks(run)) == ids) return run;
+    if (run.folder() == but_not) continue;
+    try {
+      if (ids_of(read_listed_tasks(run)) == ids) return run;
+    } catch (const Error&) {
+      if (fs::exists(run.plan())) throw;
+    }
   }
   return std::nullopt;
 }
@@ -81,9 +87,9 @@ class AsideFolder {
     }
   }
 
- private:
   static std::string prefix() { return ".run-" + own_identity().host + "-"; }
 
+ private:
   /// Those that launchers of this host left when they were killed, and one of an earlier process with our
   /// pid.
   static void remove_stale(const fs::path& parent) {
@@ -114,15 +120,19 @@ RunPaths make_run(const ExperimentPaths& experiment_paths, const Experiment& exp
 }
 
 /// Two launchers may have found no run at the same moment and each made one: the later one withdraws.
-void withdraw_if_second(const ExperimentPaths& experiment_paths, const RunPaths& made,
+bool withdraw_if_second(const ExperimentPaths& experiment_paths, const RunPaths& made,
                         const std::set<std::string>& ids) {
   const auto other = newest_with(experiment_paths, ids, made.folder());
   ProcessIdentity holder;
-  if (!other || holder_of(*other, holder) == RunHolder::nobody) return;
-  if (made.folder().filename() < other->folder().filename()) return;
+  if (!other || holder_of(*other, holder) == RunHolder::nobody) return false;
+  if (made.folder().filename() < other->folder().filename()) return false;
+  // In one step, so that nobody finds half of it.
+  const fs::path aside = experiment_paths.folder() / (AsideFolder::prefix() + std::to_string(getpid()));
+  if (std::rename(made.folder().c_str(), aside.c_str()) != 0)
+    throw_storage_error(made.folder(), "withdraw", errno);
   std::error_code ignored;
-  fs::remove_all(made.folder(), ignored);
-  LauncherClaim busy(*other);
+  fs::remove_all(aside, ignored);
+  return true;
 }
 
 }  // namespace
@@ -154,15 +164,21 @@ OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& ex
                    const std::vector<Task>& tasks, const Slots& slots) {
   const Capacity capacity{static_cast<int>(slots.cpus.size()), static_cast<int>(slots.gpus.size())};
   const std::set<std::string> ids = ids_of(tasks);
-  const auto same = newest_with(experiment_paths, ids);
-  const auto numbers_from = same ? same : newest_run(experiment_paths);
-  Plan plan = make_plan(experiment, tasks, capacity,
-                        numbers_from ? read_plan_numbers(numbers_from->plan()) : std::vector<NumberedTask>{});
-  require_no_refusal(plan);
-  if (same) return {*same, std::move(plan), false};
-  const RunPaths made = make_run(experiment_paths, experiment, plan, slots);
-  withdraw_if_second(experiment_paths, made, ids);
-  return {made, std::move(plan), true};
+  while (true) {
+    const auto same = newest_with(experiment_paths, ids);
+    const auto numbers_from = same ? same : newest_run(experiment_paths);
+    Plan plan =
+        make_plan(experiment, tasks, capacity,
+                  numbers_from ? read_plan_numbers(numbers_from->plan()) : std::vector<NumberedTask>{});
+    require_no_refusal(plan);
+    const RunPaths run = same ? *same : make_run(experiment_paths, experiment, plan, slots);
+    if (!same && withdraw_if_second(experiment_paths, run, ids)) continue;
+    try {
+      return {run, std::move(plan), std::make_unique<LauncherClaim>(run), !same};
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::busy || fs::exists(run.plan())) throw;
+    }
+  }
 }
 
 }  // namespace muster

@@ -2,6 +2,7 @@
 /// Which run `muster run` goes on with, and the making of a new one.
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "core/experiment.hpp"
 #include "core/run_paths.hpp"
 #include "core/task.hpp"
+#include "launcher/launcher_claim.hpp"
 #include "launcher/packer.hpp"
 #include "launcher/plan.hpp"
 
@@ -33,13 +35,13 @@ std::vector<ListedTask> read_listed_tasks(const RunPaths& run);
 struct OpenedRun {
   RunPaths paths;
   Plan plan;
+  std::unique_ptr<LauncherClaim> claim;
   bool is_new = false;
 };
 
 /// The newest run with just these tasks, finished or not; else a new one, whose numbers go on from the newest
-/// run's. A new run appears whole, already claimed by this process. Throws Error(resources) where a task has
-/// no room, Error(busy) where another launcher made the same run at the same moment, Error(storage); then
-/// nothing is left.
+/// run's. Either way this process drives it then. Throws Error(resources) where a task has no room,
+/// Error(busy) where another launcher drives the run, Error(storage); then nothing is left of a new one.
 OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
                    const std::vector<Task>& tasks, const Slots& slots);
 
