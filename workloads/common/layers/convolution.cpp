@@ -68,6 +68,9 @@ ConvolutionImpl::ConvolutionImpl(std::int64_t in, std::int64_t out, ConvolutionO
 }
 
 Tensor ConvolutionImpl::forward(const Tensor& input) {
+  if (options_.stride == 1 && options_.padding == 1 && winograd_takes(input, weight)) {
+    return winograd_convolution(input, weight, transformed_);
+  }
   return Convolve::apply(input, weight, working_.of(weight, input.scalar_type()), options_.stride,
                          options_.padding);
 }

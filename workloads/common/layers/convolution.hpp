@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include "workloads/common/layers/winograd_convolution.hpp"
+
 namespace muster::workloads {
 
 /// A weight as the arithmetic wants it: in the images' type, and channels-last where it has four dimensions.
@@ -36,6 +38,7 @@ class ConvolutionImpl : public torch::nn::Module {
  private:
   ConvolutionOptions options_;
   WorkingCopy working_;
+  WinogradWeight transformed_;
 };
 TORCH_MODULE(Convolution);
 
