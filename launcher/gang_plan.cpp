@@ -44,6 +44,10 @@ std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, 
   // The launcher and the runner bind; mpirun must neither bind nor count cores where hardware threads are
   // slots.
   std::vector<std::string> argv{"mpirun", "--bind-to", "none", "--use-hwthread-cpus"};
+  if (task.workload != kExec) {
+    // When a rank dies nothing that the others do counts any more; mpirun would give them two seconds.
+    argv.insert(argv.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
+  }
   if (task.resources.oversubscribe) {
     argv.insert(argv.end(), {"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
   }

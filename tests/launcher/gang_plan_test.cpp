@@ -38,8 +38,9 @@ const GangPrograms kPrograms{"/bin/muster-runner", true};
 
 TEST(GangPlan, RunnerGoesUnderMpirun) {
   EXPECT_THAT(gang_command(plugin_task(2), kPaths, 3, kPrograms),
-              ElementsAre("mpirun", "--bind-to", "none", "--use-hwthread-cpus", "-n", "2",
-                          "/bin/muster-runner", "--task", "/runs/e/tasks/a-0123abcd", "--attempt", "3"));
+              ElementsAre("mpirun", "--bind-to", "none", "--use-hwthread-cpus", "--mca",
+                          "odls_base_sigkill_timeout", "0", "-n", "2", "/bin/muster-runner", "--task",
+                          "/runs/e/tasks/a-0123abcd", "--attempt", "3"));
 }
 
 TEST(GangPlan, OversubscribedRanksYieldWhenIdle) {
@@ -61,6 +62,7 @@ TEST(GangPlan, CommandOfMoreRanksGoesUnderMpirun) {
   const auto argv = gang_command(exec_task({"hello"}, 2), kPaths, 1, kPrograms);
   EXPECT_EQ(argv.front(), "mpirun");
   EXPECT_EQ(argv.back(), "hello");
+  EXPECT_THAT(argv, Not(Contains("odls_base_sigkill_timeout"))) << "a command may want its time to clean up";
 }
 
 TEST(GangPlan, EnvironmentTellsCpusAndGpus) {

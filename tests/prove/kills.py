@@ -101,11 +101,20 @@ class Trial:
             return True
         return False
 
-    def kill(self, launcher: bool, rank: bool) -> None:
-        """SIGKILL to what is named; the rank is any of those that live."""
+    def wait_for_gang(self, but_not: set[str] = frozenset()) -> bool:
+        """True once ranks of another attempt than `but_not` live; False where the launcher ends first."""
+        assert self.launcher is not None
+        while set(runners_of(self.runs).values()) <= set(but_not):
+            if not self.wait(0.01):
+                return False
+        return True
+
+    def kill(self, launcher: bool, rank: bool) -> set[str]:
+        """SIGKILL to what is named; the rank is any of those that live. Returns the attempts that lived."""
         assert self.launcher is not None
         what = []
-        ranks = list(runners_of(self.runs)) if rank else []
+        living = runners_of(self.runs)
+        ranks = list(living) if rank else []
         if launcher and self.launcher.poll() is None:
             self.launcher.kill()
             what.append("launcher")
@@ -118,6 +127,7 @@ class Trial:
         if launcher:
             self.launcher.wait()
         self.said.append("+".join(what) or "nothing")
+        return set(living.values())
 
     def finish(self) -> int:
         assert self.launcher is not None
@@ -193,15 +203,15 @@ def overlapping(task: Path) -> int:
 
 def disturb(trial: Trial, longest: float) -> None:
     trial.start()
-    if not trial.wait(random.uniform(0.1, longest)):
+    if not trial.wait(random.uniform(0, longest)):
         return
     trial.kill(launcher=True, rank=False)
     time.sleep(random.uniform(0, 0.3))
     trial.start()
-    if not trial.wait(random.uniform(0.1, longest)):
+    if not (trial.wait(random.uniform(0, longest)) and trial.wait_for_gang()):
         return
-    trial.kill(launcher=False, rank=True)
-    if not trial.wait(random.uniform(0.1, longest)):
+    before = trial.kill(launcher=False, rank=True)
+    if not (trial.wait_for_gang(but_not=before) and trial.wait(random.uniform(0, longest))):
         return
     trial.kill(launcher=True, rank=True)
     time.sleep(random.uniform(0, 0.3))
@@ -237,7 +247,7 @@ def main() -> None:
             watch = GangWatch(runs)
             watch.start()
             began = time.monotonic()
-            disturb(trial, 0.6 * seconds)
+            disturb(trial, 0.4 * seconds)
             code = trial.finish()
             took = time.monotonic() - began
             watch.ended.set()
