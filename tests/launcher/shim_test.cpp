@@ -184,7 +184,8 @@ TEST_F(Shim, SigtermEndsAGangThatIsDeafToIt) {
 
 TEST_F(Shim, OutlivesTheOneThatStartedIt) {
   order("sleep 0.5; echo went on");
-  Process launcher({"bash", "-c", "setsid " MUSTER_SHIM " '" + attempt_.folder().string() + "' & exec sleep 60"});
+  Process launcher(
+      {"bash", "-c", "setsid " MUSTER_SHIM " '" + attempt_.folder().string() + "' & exec sleep 60"});
   ASSERT_TRUE(wait_until([&] { return claimed(); }));
   launcher.signal(SIGKILL);
   EXPECT_TRUE(wait_until([&] { return std::filesystem::exists(attempt_.exit_record()); }));
