@@ -52,6 +52,19 @@ class AttemptPaths {
   std::filesystem::path folder_;
 };
 
+/// `RUNS/EXPERIMENT/TIME/submissions/N/`: what was asked of the batch system.
+class SubmissionPaths {
+ public:
+  explicit SubmissionPaths(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path request() const { return folder_ / "request.json"; }
+  std::filesystem::path script() const { return folder_ / "script.sh"; }
+  std::filesystem::path job() const { return folder_ / "job.json"; }  ///< the batch system's answer
+
+ private:
+  std::filesystem::path folder_;
+};
+
 /// `RUNS/EXPERIMENT/TIME/`: one run.
 class RunPaths {
  public:
@@ -60,6 +73,10 @@ class RunPaths {
   std::filesystem::path experiment_file() const { return folder_ / "experiment.toml"; }
   std::filesystem::path plan() const { return folder_ / "plan.json"; }
   std::filesystem::path environment() const { return folder_ / "environment.json"; }
+  std::filesystem::path tasks() const { return folder_ / "tasks.json"; }  ///< resolved: a job reads these
+  std::filesystem::path slurm() const { return folder_ / "slurm.json"; }  ///< what the site's Slurm can do
+  std::filesystem::path submissions() const { return folder_ / "submissions"; }
+  SubmissionPaths submission(int n) const { return SubmissionPaths(submissions() / std::to_string(n)); }
   std::filesystem::path journal_folder() const { return folder_ / "journal"; }
   std::filesystem::path launcher_claim(int n) const { return folder_ / ("launcher-" + std::to_string(n)); }
   std::filesystem::path log() const { return folder_ / "run.log"; }

@@ -1,5 +1,6 @@
 #pragma once
-/// What is asked of Slurm: a job, and a step of one. The texts are pure functions of capabilities and request.
+/// What is asked of Slurm: a job, and a step of one. The texts are pure functions of capabilities and
+/// request.
 
 #include <cstdint>
 #include <filesystem>
@@ -9,26 +10,10 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/slurm_options.hpp"
 #include "slurm/capabilities.hpp"
 
 namespace muster {
-
-/// `[slurm]` of an experiment file, laid over the site's defaults. Empty or 0: not given.
-struct SlurmOptions {
-  std::string partition, account, qos, constraint, reservation, container;
-  std::string gpu_type;
-  std::string mem;          ///< a node's, as sbatch takes it: "32G"
-  std::string mem_per_cpu;  ///< as sbatch takes it
-  std::string time;         ///< as sbatch takes it: "02:00:00"
-  std::string mail_user, mail_type;
-  std::vector<std::string> modules;    ///< loaded before muster starts
-  std::string prologue;                ///< a shell file that is sourced before muster starts
-  std::string exclude;                 ///< nodes
-  int nodes = 0;                       ///< of one packed allocation
-  int array_throttle = 0;              ///< tasks of an array at once
-  bool requeue = true;
-  std::map<std::string, std::string> sbatch;  ///< any other long option of sbatch, verbatim; "" is a bare flag
-};
 
 /// A time as sbatch takes it ("90", "1:30:00", "2-00", "2-12:30:00") in seconds; nullopt where it is none.
 /// "UNLIMITED" and "INFINITE" are the largest value.
@@ -41,15 +26,15 @@ struct JobRequest {
   std::string token;  ///< ours, in --comment
   SlurmOptions options;
   int nodes = 1;
-  int tasks_per_node = 1;   ///< ranks, for Slurm's view of the job
+  int tasks_per_node = 1;  ///< ranks, for Slurm's view of the job
   int cpus_per_task = 1;
   int gpus_per_node = 0;
-  std::string array;        ///< "0-3,7"; empty: no array
-  std::vector<std::string> after;      ///< job ids: starts when these have ended well
-  std::vector<std::string> command;    ///< what the batch script executes
+  std::string array;                 ///< "0-3,7"; empty: no array
+  std::vector<std::string> after;    ///< job ids: starts when these have ended well
+  std::vector<std::string> command;  ///< what the batch script executes
   std::filesystem::path working_folder;
-  std::filesystem::path output;        ///< of the batch script; %A, %a, %j as Slurm fills them
-  int signal_seconds = 120;            ///< USR1 to the batch script so long before the time limit
+  std::filesystem::path output;  ///< of the batch script; %A, %a, %j as Slurm fills them
+  int signal_seconds = 120;      ///< USR1 to the batch script so long before the time limit
 };
 
 /// Options of `sbatch`, each one argument ("--partition=gpu"); nothing passes a shell.
@@ -63,10 +48,10 @@ struct StepRequest {
   int ranks = 1;
   int cpus_per_rank = 1;
   int gpus_per_rank = 0;
-  bool mpi = false;         ///< ranks find each other by PMIx
-  bool whole_gang = true;   ///< a rank's failure ends the step
+  bool mpi = false;        ///< ranks find each other by PMIx
+  bool whole_gang = true;  ///< a rank's failure ends the step
   bool oversubscribe = false;
-  std::string job_name;     ///< of the step
+  std::string job_name;  ///< of the step
 };
 
 /// `srun ...` up to the command of the rank; for inside an allocation. Throws Error(config) where a step with
