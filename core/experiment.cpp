@@ -5,6 +5,7 @@
 
 #include "core/matrix_reader.hpp"
 #include "core/resource_values.hpp"
+#include "core/slurm_options_reader.hpp"
 #include "core/toml_checks.hpp"
 
 namespace muster {
@@ -126,7 +127,7 @@ void read_policy(const TomlNode& node, Experiment& experiment) {
 
 Experiment read_experiment(const std::filesystem::path& file) {
   const TomlNode root = read_toml(file);
-  check_keys(root, {"name", "workload", "command", "resources", "policy", "parameters", "matrix"},
+  check_keys(root, {"name", "workload", "command", "resources", "policy", "slurm", "parameters", "matrix"},
              "the experiment");
   Experiment experiment;
   experiment.file = file;
@@ -136,6 +137,8 @@ Experiment read_experiment(const std::filesystem::path& file) {
   read_workload(root, experiment);
   if (const TomlNode* node = find_member(root, "resources")) read_resources(*node, experiment);
   if (const TomlNode* node = find_member(root, "policy")) read_policy(*node, experiment);
+  if (const TomlNode* node = find_member(root, "slurm"))
+    experiment.slurm = read_slurm_options(*node, experiment.places);
   if (const TomlNode* node = find_member(root, "parameters")) read_parameters(*node, experiment);
   if (const TomlNode* node = find_member(root, "matrix"))
     experiment.matrix = read_matrix(*node, experiment.places);

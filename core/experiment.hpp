@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/slurm_options.hpp"
 #include "core/value.hpp"
 
 namespace muster {
@@ -62,6 +63,7 @@ struct Experiment {
   Parameters parameters;             ///< as given, dotted
   Resources resources;
   Policy policy;
+  SlurmOptions slurm;  ///< as given, without the site's defaults. Changes no result, so it is in no id.
   Matrix matrix;
   /// Of every key, dotted from the root ("parameters.lr"), and of every element of a list that is not a value
   /// itself

@@ -129,9 +129,10 @@ TEST(Experiment, EveryMistakeHasItsPlaceAndItsCure) {
       // The root
       {"\nparmeters = 1",
        "x.toml:3:1: unknown key 'parmeters' in the experiment; did you mean 'parameters'?"},
-      {"\n[slurm]",
-       "x.toml:3:2: unknown key 'slurm' in the experiment; known are: name, workload, command, resources, "
-       "policy, parameters, matrix"},
+      {"\n[kubernetes]",
+       "x.toml:3:2: unknown key 'kubernetes' in the experiment; known are: name, workload, command, "
+       "resources, "
+       "policy, slurm, parameters, matrix"},
       {"workload = \"ddp\"",
        "x.toml: the experiment has no 'name'; give it one, as name = \"quickstart\": it names the results' "
        "folder"},
