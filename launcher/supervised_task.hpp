@@ -52,7 +52,13 @@ struct SupervisedTask {
   std::optional<ProcessIdentity> claimant;
   std::shared_ptr<FollowedGang> gang;
   std::optional<std::chrono::steady_clock::time_point> asked_to_stop;
+  bool signalled_to_stop = false;
   bool told_to_end = false;
+
+  /// Every rank catches the signal that asks it to stop. A command speaks for itself.
+  bool gang_listens() const {
+    return task.workload == "exec" || (gang && !gang->progress.last_event().empty());
+  }
 };
 
 }  // namespace muster

@@ -246,11 +246,14 @@ void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
 
 void Supervisor::stop(SupervisedTask& task, Request request) {
   if (!task.claimant) return;
-  const bool first_time = !task.asked_to_stop;
-  if (first_time) {
+  if (!task.asked_to_stop) {
     write_durably(AttemptPaths(task.paths.attempt(task.attempt)).stop_request(), "");
-    allocation_.ask_to_stop(*task.claimant);
     task.asked_to_stop = Clock::now();
+  }
+  // A signal ends mpirun and ranks that are still coming up; these find the file.
+  if (!task.signalled_to_stop && task.gang_listens()) {
+    allocation_.ask_to_stop(*task.claimant);
+    task.signalled_to_stop = true;
   }
   const std::chrono::duration<double> patience(task.task.policy.kill_after_seconds);
   const bool too_long = Clock::now() - *task.asked_to_stop > patience;
@@ -337,6 +340,7 @@ void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {
 void Supervisor::begin_following(SupervisedTask& task) {
   task.gang = std::make_shared<FollowedGang>(AttemptPaths(task.paths.attempt(task.attempt)));
   task.asked_to_stop.reset();
+  task.signalled_to_stop = false;
   task.told_to_end = false;
   const long known = log_.lines_of_attempt(task.name, task.attempt);
   task.gang->lines_to_skip = std::max(known, 0L);
