@@ -11,8 +11,8 @@
 #include "core/run_paths.hpp"
 #include "launcher/experiment_options.hpp"
 #include "launcher/local_allocation.hpp"
-#include "launcher/newest_run.hpp"
 #include "launcher/plan.hpp"
+#include "launcher/run_folder.hpp"
 #include "launcher/task_on_disk.hpp"
 #include "launcher/text_table.hpp"
 #include "launcher/workload_catalog.hpp"
@@ -71,9 +71,7 @@ void plan_experiment(const PlanOptions& options) {
       make_tasks(experiment, workload.schema, workload.plugin, options.experiment.runs);
   const ExperimentPaths paths(options.experiment.runs, experiment.name);
   const Capacity capacity = capacity_of(options.experiment);
-  const auto run = newest_run(paths);
-  const Plan plan = make_plan(experiment, tasks, capacity,
-                              run ? read_plan_numbers(run->plan()) : std::vector<NumberedTask>{});
+  const Plan plan = make_plan(experiment, tasks, capacity, earlier_run(paths, tasks).numbers);
   std::vector<TaskOnDisk> on_disk;
   for (const PlannedTask& planned : plan.tasks)
     on_disk.push_back(look_at_task(paths.task(planned.task.folder_name())));

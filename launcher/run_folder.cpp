@@ -160,19 +160,23 @@ std::vector<ListedTask> read_listed_tasks(const RunPaths& run) {
   }
 }
 
+EarlierRun earlier_run(const ExperimentPaths& experiment_paths, const std::vector<Task>& tasks) {
+  EarlierRun earlier;
+  earlier.same = newest_with(experiment_paths, ids_of(tasks));
+  const auto numbers_from = earlier.same ? earlier.same : newest_run(experiment_paths);
+  if (numbers_from) earlier.numbers = read_plan_numbers(numbers_from->plan());
+  return earlier;
+}
+
 OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
                    const std::vector<Task>& tasks, const Slots& slots) {
   const Capacity capacity{static_cast<int>(slots.cpus.size()), static_cast<int>(slots.gpus.size())};
-  const std::set<std::string> ids = ids_of(tasks);
   while (true) {
-    const auto same = newest_with(experiment_paths, ids);
-    const auto numbers_from = same ? same : newest_run(experiment_paths);
-    Plan plan =
-        make_plan(experiment, tasks, capacity,
-                  numbers_from ? read_plan_numbers(numbers_from->plan()) : std::vector<NumberedTask>{});
+    const auto [same, numbers] = earlier_run(experiment_paths, tasks);
+    Plan plan = make_plan(experiment, tasks, capacity, numbers);
     require_no_refusal(plan);
     const RunPaths run = same ? *same : make_run(experiment_paths, experiment, plan, slots);
-    if (!same && withdraw_if_second(experiment_paths, run, ids)) continue;
+    if (!same && withdraw_if_second(experiment_paths, run, ids_of(tasks))) continue;
     try {
       return {run, std::move(plan), std::make_unique<LauncherClaim>(run), !same};
     } catch (const Error& error) {

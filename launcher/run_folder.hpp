@@ -32,6 +32,15 @@ std::string task_name(int number, const std::string& label);
 /// The tasks of the run, without retired ones. Throws Error(storage) where the file is missing or damaged.
 std::vector<ListedTask> read_listed_tasks(const RunPaths& run);
 
+/// What `muster run` goes on from.
+struct EarlierRun {
+  std::optional<RunPaths> same;       ///< the newest run with just these tasks, finished or not
+  std::vector<NumberedTask> numbers;  ///< its numbers, else the newest run's
+};
+
+/// Throws Error(storage) where a plan is damaged.
+EarlierRun earlier_run(const ExperimentPaths& experiment_paths, const std::vector<Task>& tasks);
+
 struct OpenedRun {
   RunPaths paths;
   Plan plan;
@@ -39,9 +48,9 @@ struct OpenedRun {
   bool is_new = false;
 };
 
-/// The newest run with just these tasks, finished or not; else a new one, whose numbers go on from the newest
-/// run's. Either way this process drives it then. Throws Error(resources) where a task has no room,
-/// Error(busy) where another launcher drives the run, Error(storage); then nothing is left of a new one.
+/// The earlier run with just these tasks, else a new one. Either way this process drives it then. Throws
+/// Error(resources) where a task has no room, Error(busy) where another launcher drives the run,
+/// Error(storage); then nothing is left of a new one.
 OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
                    const std::vector<Task>& tasks, const Slots& slots);
 

@@ -57,6 +57,21 @@ TEST_F(Run, GrownMatrixRunsNewCellsOnlyAndKeepsNumbers) {
   EXPECT_THAT(output(), AllOf(HasSubstr("task-0-n0"), HasSubstr("task-1-n1"), HasSubstr("task-2-n7")));
 }
 
+TEST_F(Run, PlanOfAnOlderMatrixGoesByItsOwnRun) {
+  experiment("true", 1);
+  const std::string older = text_of(root_ / "experiment.toml");
+  ASSERT_EQ(run(), 0);
+  testing::write_text(root_ / "experiment.toml", older.substr(0, older.find("n = [")) + "n = [7]\n");
+  ASSERT_EQ(run(), 0);
+  ASSERT_EQ(run_folders().size(), 2u);
+  testing::write_text(root_ / "experiment.toml", older);
+  ASSERT_EQ(run({"plan", "experiment.toml", "--json"}), 0);
+  const auto planned = nlohmann::json::parse(output());
+  const auto of_run = nlohmann::json::parse(text_of(run_folders().front() / "plan.json"));
+  EXPECT_EQ(planned.at("retired"), of_run.at("retired"));
+  EXPECT_EQ(planned.at("tasks").at(0).at("number"), of_run.at("tasks").at(0).at("number"));
+}
+
 TEST_F(Run, FailingCommandIsTriedAgainAndThenNamed) {
   experiment("echo try >> tries; [ $N = 1 ] && exit 3; true", 2, "[policy]\nmax_attempts = 3");
   EXPECT_EQ(run(), 1);
