@@ -21,7 +21,7 @@ struct JobHost {
 
 /// The job that this process runs in, as the environment and Slurm tell it.
 struct OwnJob {
-  std::string id;             ///< own id of an array element
+  std::string id;  ///< own id of an array element
   std::string array_job, array_task;
   int restarts = 0;
   std::vector<JobHost> hosts;
