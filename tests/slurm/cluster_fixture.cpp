@@ -47,13 +47,20 @@ TestCluster::TestCluster(const std::vector<std::string>& options) : folder_(root
   const int code = process.wait(60);
   const std::string said = one_line(text_of(root_ / "said"));
   if (code == kLacksSomething) throw NoSlurm(said);
-  if (code != 0) throw std::runtime_error("test cluster: exit code " + std::to_string(code) + ": " + said);
+  if (code != 0) {
+    stop();
+    throw std::runtime_error("test cluster: exit code " + std::to_string(code) + ": " + said);
+  }
   export_lines(text_of(folder_ / "env"));
 }
 
 TestCluster::~TestCluster() {
-  Process({MUSTER_TEST_CLUSTER, "stop", folder_.string()}, {{}, {}, root_ / "said", {}}).wait(60);
+  stop();
   unsetenv("SLURM_CONF");
+}
+
+void TestCluster::stop() {
+  Process({MUSTER_TEST_CLUSTER, "stop", folder_.string()}, {{}, {}, root_ / "said", {}}).wait(60);
 }
 
 void TestCluster::control(const std::vector<std::string>& command_and_node) {

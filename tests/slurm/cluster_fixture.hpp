@@ -33,6 +33,8 @@ class TestCluster {
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
+  void stop();
+
   TemporaryFolder root_;
   std::filesystem::path folder_;
 };
