@@ -107,6 +107,7 @@ constexpr TakenOption kTakenOptions[] = {
     {"gpus", "give gpus_per_rank under [resources]"},
     {"gpus-per-node", "give gpus_per_rank under [resources]"},
     {"gpus-per-task", "give gpus_per_rank under [resources]"},
+    {"gres", "give gpus_per_rank under [resources]"},
     {"help", "remove it"},
     {"input", "a job of muster reads nothing"},
     {"job-name", "the experiment's name is the job's"},
