@@ -40,6 +40,9 @@ class BatchSystem {
   /// squeue no longer knows is asked of sacct where there is one.
   virtual std::vector<JobStatus> states(const std::vector<std::string>& jobs,
                                         const std::string& token_prefix = "") = 0;
+  /// What waits of the job is cancelled; what runs gets 'save and stop', as SIGTERM to its batch script
+  /// alone.
+  virtual void ask_to_stop(const std::string& job) = 0;
   virtual void cancel(const std::string& job) = 0;
   /// Back into the queue. False where the site or the job does not allow it.
   virtual bool requeue(const std::string& job) = 0;

@@ -80,6 +80,8 @@ std::map<std::string, std::string> environment_of_questions() {
     if (name.starts_with("SQUEUE_") || name.starts_with("SACCT_")) environment[name] = "";
   }
   environment["SLURM_TIME_FORMAT"] = "%s";
+  // Else the indices of an array's waiting elements are cut off at 64 characters.
+  environment["SLURM_BITSTR_LEN"] = "0";
   return environment;
 }
 
@@ -88,6 +90,11 @@ bool is_asked_for(const JobStatus& status, const std::set<std::string>& jobs,
   if (!token_prefix.empty() && status.comment.starts_with(token_prefix)) return true;
   return jobs.contains(status.job) || jobs.contains(status.own_id) ||
          (!status.array_task.empty() && jobs.contains(status.job + "_" + status.array_task));
+}
+
+/// A scancel that came too late.
+bool had_ended(const CommandResult& result) {
+  return says_any(result.err, {"invalid job id", "already completing or completed", "job/step already"});
 }
 
 class Slurm : public BatchSystem {
@@ -130,11 +137,23 @@ class Slurm : public BatchSystem {
     return found;
   }
 
+  void ask_to_stop(const std::string& job) override {
+    // First what waits: else it begins in the place of what stops.
+    for (const std::vector<std::string>& options :
+         {std::vector<std::string>{"--state=PENDING"}, {"--state=RUNNING", "--batch", "--signal=TERM"}}) {
+      std::vector<std::string> argv{"scancel"};
+      argv.insert(argv.end(), options.begin(), options.end());
+      argv.push_back(job);
+      const CommandResult result = run_command(argv, "", kLimit);
+      // Of arrays it signals all elements and has a strange exit status without a word.
+      if (!result.ok() && !result.complaint().empty() && !had_ended(result))
+        throw_failure(result, "job " + job + " cannot be asked to stop", "see `squeue --me`");
+    }
+  }
+
   void cancel(const std::string& job) override {
     const CommandResult result = run_command({"scancel", job}, "", kLimit);
-    const bool had_ended =
-        says_any(result.err, {"invalid job id", "already completing or completed", "job/step already"});
-    if (!result.ok() && !had_ended)
+    if (!result.ok() && !had_ended(result))
       throw_failure(result, "job " + job + " cannot be cancelled", "see `squeue --me`");
   }
 
