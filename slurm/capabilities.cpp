@@ -42,11 +42,6 @@ bool SlurmCapabilities::packs_steps() const {
          select_type.find("cons_res") != std::string::npos;
 }
 
-bool SlurmCapabilities::tracks_memory() const {
-  return select_parameters.find("MEMORY") != std::string::npos ||
-         select_parameters.find("Memory") != std::string::npos;
-}
-
 bool SlurmCapabilities::binds_cpus() const { return task_plugin.find("affinity") != std::string::npos; }
 
 const SlurmPartition* SlurmCapabilities::default_partition() const {

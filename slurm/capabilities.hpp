@@ -43,13 +43,12 @@ struct SlurmPartition {
 struct SlurmCapabilities {
   SlurmVersion version;
   std::string cluster;
-  std::vector<std::string> mpi;   ///< of `srun --mpi=list`
-  std::string select_type;        ///< "select/cons_tres"
-  std::string select_parameters;  ///< "CR_CORE_MEMORY"
-  std::string task_plugin;        ///< "task/affinity,task/cgroup"
-  bool accounting = false;        ///< `sacct` answers
-  bool requeue = true;            ///< JobRequeue
-  int max_array_size = 1001;      ///< an array's largest index is one less
+  std::vector<std::string> mpi;  ///< of `srun --mpi=list`
+  std::string select_type;       ///< "select/cons_tres"
+  std::string task_plugin;       ///< "task/affinity,task/cgroup"
+  bool accounting = false;       ///< `sacct` answers
+  bool requeue = true;           ///< JobRequeue
+  int max_array_size = 1001;     ///< an array's largest index is one less
   int max_job_count = 10000;
   int max_step_count = 40000;
   int kill_wait_seconds = 30;
@@ -58,8 +57,6 @@ struct SlurmCapabilities {
   bool has_pmix() const;
   /// Steps of a job share its nodes only under cons_res or cons_tres.
   bool packs_steps() const;
-  /// Jobs and steps are given memory as they are given CPUs.
-  bool tracks_memory() const;
   /// srun binds a step's ranks to CPUs.
   bool binds_cpus() const;
   const SlurmPartition* default_partition() const;                 ///< nullptr where there is none

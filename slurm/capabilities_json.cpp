@@ -64,7 +64,6 @@ SlurmCapabilities capabilities_of(const Json& json) {
   capabilities.cluster = json.at("cluster").get<std::string>();
   capabilities.mpi = json.at("mpi").get<std::vector<std::string>>();
   capabilities.select_type = json.at("select_type").get<std::string>();
-  capabilities.select_parameters = json.at("select_parameters").get<std::string>();
   capabilities.task_plugin = json.at("task_plugin").get<std::string>();
   capabilities.accounting = json.at("accounting").get<bool>();
   capabilities.requeue = json.at("requeue").get<bool>();
@@ -92,7 +91,6 @@ std::string capabilities_to_json(const SlurmCapabilities& capabilities) {
                      {"cluster", capabilities.cluster},
                      {"mpi", capabilities.mpi},
                      {"select_type", capabilities.select_type},
-                     {"select_parameters", capabilities.select_parameters},
                      {"task_plugin", capabilities.task_plugin},
                      {"accounting", capabilities.accounting},
                      {"requeue", capabilities.requeue},

@@ -130,7 +130,6 @@ void parse_slurm_config(const std::string& text, SlurmCapabilities& capabilities
     const std::string value = trimmed(line.substr(equals + 1));
     if (key == "ClusterName") capabilities.cluster = value;
     if (key == "SelectType") capabilities.select_type = value;
-    if (key == "SelectTypeParameters") capabilities.select_parameters = value;
     if (key == "TaskPlugin") capabilities.task_plugin = value;
     if (key == "AccountingStorageType") {
       capabilities.accounting = value != "accounting_storage/none" && value != "(null)" && !value.empty();

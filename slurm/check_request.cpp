@@ -15,7 +15,7 @@ namespace {
 using Places = std::map<std::string, SourcePlace>;
 
 std::optional<SourcePlace> place_of(const Places& places, const std::string& option) {
-  const auto found = places.find(option);
+  const auto found = places.find("slurm." + option);
   return found == places.end() ? std::nullopt : std::optional(found->second);
 }
 
@@ -126,48 +126,7 @@ void check_partition(const JobRequest& request, const SlurmPartition& partition,
   check_memory(request, partition, places);
 }
 
-/// What muster gives itself; a second value would take its own away.
-constexpr std::string_view kOwnOptions[] = {"array",
-                                            "chdir",
-                                            "comment",
-                                            "cpus-per-task",
-                                            "dependency",
-                                            "gres",
-                                            "gpus",
-                                            "gpus-per-node",
-                                            "gpus-per-task",
-                                            "help",
-                                            "input",
-                                            "job-name",
-                                            "kill-on-invalid-dep",
-                                            "no-requeue",
-                                            "nodes",
-                                            "ntasks",
-                                            "ntasks-per-node",
-                                            "open-mode",
-                                            "output",
-                                            "parsable",
-                                            "requeue",
-                                            "signal",
-                                            "test-only",
-                                            "usage",
-                                            "version",
-                                            "wait",
-                                            "wrap"};
-
 void check_words(const JobRequest& request, const Places& places) {
-  for (const auto& [name, value] : request.options.sbatch) {
-    const auto place =
-        places.contains("sbatch." + name) ? place_of(places, "sbatch." + name) : place_of(places, "sbatch");
-    if (name.empty() || name.front() == '-' ||
-        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) {
-      throw Error(ExitCode::config, "'" + name + "' is no long option of sbatch",
-                  "write it without dashes in front, like: exclusive = \"user\"", place);
-    }
-    if (std::find(std::begin(kOwnOptions), std::end(kOwnOptions), name) != std::end(kOwnOptions)) {
-      throw Error(ExitCode::config, "muster gives --" + name + " to sbatch itself", "take it out", place);
-    }
-  }
   for (const std::string& module : request.options.modules) {
     const bool plain = !module.empty() && module.front() != '-' &&
                        module.find_first_of(" \t\n\r;&|<>()$`\\\"'*?[]{}!#~") == std::string::npos;

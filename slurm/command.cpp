@@ -199,22 +199,25 @@ std::optional<int> wait_until(pid_t child, Clock::time_point end) {
 }  // namespace
 
 std::string CommandResult::complaint() const {
-  std::string last;
+  // "sbatch: error: Batch job submission failed: ..."
+  std::string errors, last;
   std::size_t at = 0;
   while (at < err.size()) {
     const std::size_t end = std::min(err.find('\n', at), err.size());
     std::string line = err.substr(at, end - at);
-    if (line.find_first_not_of(" \t\r") != std::string::npos) last = std::move(line);
     at = end + 1;
+    while (!line.empty() && (line.back() == ' ' || line.back() == '\r')) line.pop_back();
+    if (line.empty()) continue;
+    const std::size_t program = line.find(": ");
+    if (program != std::string::npos && line.find(' ') > program) line.erase(0, program + 2);
+    for (const std::string_view word : {"error: ", "fatal: "}) {
+      if (!line.starts_with(word)) continue;
+      line.erase(0, word.size());
+      errors += (errors.empty() ? "" : "; ") + line;
+    }
+    last = std::move(line);
   }
-  while (!last.empty() && (last.back() == ' ' || last.back() == '\r')) last.pop_back();
-  // "sbatch: error: Batch job submission failed: ...": the first words are no help.
-  const std::size_t colon = last.find(": ");
-  if (colon != std::string::npos && last.find(' ') > colon) last.erase(0, colon + 2);
-  for (const std::string_view word : {"error: ", "fatal: "}) {
-    if (last.starts_with(word)) last.erase(0, word.size());
-  }
-  return last;
+  return errors.empty() ? last : errors;
 }
 
 CommandResult run_command(const std::vector<std::string>& argv, const std::string& input,

@@ -15,7 +15,7 @@ struct CommandResult {
   bool timed_out = false;
 
   bool ok() const { return exit_code == 0 && !timed_out; }
-  /// The last line of `err` that says anything, without the program's name; for messages.
+  /// What `err` calls errors, else its last line, without the program's name; for messages.
   std::string complaint() const;
 };
 

@@ -1,6 +1,7 @@
 /// The line and the environment of srun, for a step inside an allocation.
 
 #include <algorithm>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "slurm/job_request.hpp"
@@ -8,15 +9,35 @@
 namespace muster {
 namespace {
 
-enum class Sharing { exclusive, as_it_is, exact };
-
-/// What makes steps of one job run side by side, each on CPUs of its own.
-Sharing sharing_of(const SlurmVersion& version) {
-  if (!version.at_least(20, 11)) return Sharing::exclusive;
+/// Steps of one job side by side: each on CPUs of its own, or, oversubscribed, on the same.
+std::vector<const char*> sharing_options(const SlurmVersion& version, bool oversubscribe) {
+  if (!version.at_least(20, 11))
+    return oversubscribe ? std::vector<const char*>{} : std::vector{"--exclusive"};
+  if (oversubscribe) return {"--overlap"};
   // 20.11.0 to .2 are so by themselves and do not know --exact.
   const bool before_exact = version.major == 20 && version.minor == 11 && version.micro < 3;
-  return before_exact ? Sharing::as_it_is : Sharing::exact;
+  return before_exact ? std::vector<const char*>{} : std::vector{"--exact"};
 }
+
+/// Options of srun as variables, which the job or its user's shell may have set: beside our arguments they
+/// would contradict them (srun then refuses) or change what they mean.
+constexpr const char* kOptionVariables =
+    "SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK SLURM_TRES_PER_TASK SLURM_MEM_PER_NODE "
+    "SLURM_MEM_PER_CPU SLURM_MEM_PER_GPU SLURM_GPUS SLURM_GPUS_PER_NODE SLURM_GPUS_PER_TASK "
+    "SLURM_GPUS_PER_SOCKET SLURM_CPUS_PER_GPU SLURM_GPU_BIND SLURM_GPU_FREQ SLURM_TRES_BIND "
+    "SLURM_GRES SLURM_GRES_FLAGS SLURM_NTASKS SLURM_NPROCS SLURM_JOB_NUM_NODES SLURM_NNODES "
+    "SLURM_NTASKS_PER_NODE SLURM_NTASKS_PER_CORE SLURM_NTASKS_PER_SOCKET SLURM_NTASKS_PER_GPU "
+    "SLURM_NTASKS_PER_TRES SLURM_TASKS_PER_NODE SLURM_NCORES_PER_SOCKET SLURM_NSOCKETS_PER_NODE "
+    "SLURM_DISTRIBUTION SLURM_HOSTFILE SLURM_CPU_BIND SLURM_MEM_BIND SLURM_HINT SLURM_THREADS "
+    "SLURM_THREADS_PER_CORE SLURM_CORE_SPEC SLURM_THREAD_SPEC SLURM_EXACT SLURM_OVERLAP "
+    "SLURM_EXCLUSIVE SLURM_OVERCOMMIT SLURM_SPREAD_JOB SLURM_SPREAD_SEGMENTS "
+    "SLURM_CONSOLIDATE_SEGMENTS SRUN_SEGMENT_SIZE SLURM_USE_MIN_NODES SLURM_CONSTRAINT "
+    "SLURM_CLUSTER_CONSTRAINT SLURM_REQ_SWITCH SLURM_DELAY_BOOT SLURM_DEPENDENCY SLURM_BURST_BUFFER "
+    "SLURM_RESV_PORTS SLURM_TIMELIMIT SLURM_SIGNAL SLURM_WAIT SLURM_KILL_BAD_EXIT SLURM_NO_KILL "
+    "SLURM_MPI_TYPE SLURM_EXPORT_ENV SRUN_EXPORT_ENV SLURM_REMOTE_CWD SLURM_WORKING_DIR "
+    "SLURM_LABELIO SLURM_STDINMODE SLURM_STDOUTMODE SLURM_STDERRMODE SRUN_INPUT SRUN_OUTPUT "
+    "SRUN_ERROR SLURM_OPEN_MODE SLURM_UNBUFFEREDIO SLURM_SRUN_MULTI SLURM_CONTAINER SRUN_CONTAINER "
+    "SRUN_CONTAINER_ID SRUN_RUNTIME SLURM_DEBUG SRUN_DEBUG";
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
@@ -36,12 +57,8 @@ std::vector<std::string> srun_arguments(const SlurmCapabilities& capabilities, c
   }
 
   std::vector<std::string> arguments{"srun"};
-  if (request.oversubscribe) {
-    arguments.emplace_back("--overlap");
-  } else if (const Sharing sharing = sharing_of(capabilities.version); sharing == Sharing::exact) {
-    arguments.emplace_back("--exact");
-  } else if (sharing == Sharing::exclusive) {
-    arguments.emplace_back("--exclusive");
+  for (const char* option : sharing_options(capabilities.version, request.oversubscribe)) {
+    arguments.emplace_back(option);
   }
   arguments.push_back("--kill-on-bad-exit=" + std::string(request.whole_gang ? "1" : "0"));
   arguments.push_back("--nodes=" + std::to_string(hosts));
@@ -55,7 +72,8 @@ std::vector<std::string> srun_arguments(const SlurmCapabilities& capabilities, c
   arguments.push_back(request.gpus_per_rank > 0
                           ? "--gres=gpu:" + std::to_string(request.gpus_per_rank * ranks_per_host)
                           : "--gres=none");
-  if (capabilities.tracks_memory()) arguments.emplace_back("--mem=0");
+  // The job's memory, shared by its steps: any other amount is taken from what the next step may have.
+  arguments.emplace_back("--mem=0");
   if (!request.hosts.empty()) arguments.push_back("--nodelist=" + joined(request.hosts));
   arguments.emplace_back(request.mpi ? "--mpi=pmix" : "--mpi=none");
   if (capabilities.binds_cpus()) {
@@ -69,81 +87,8 @@ std::vector<std::string> srun_arguments(const SlurmCapabilities& capabilities, c
 std::map<std::string, std::string> srun_environment(const SlurmCapabilities& /*capabilities*/,
                                                     const StepRequest& /*request*/) {
   std::map<std::string, std::string> environment;
-  // Each is an option of srun that the job or its user's shell may have set: beside our arguments it would
-  // contradict them (srun then refuses) or change what they mean.
-  for (const char* name : {"SLURM_CPUS_PER_TASK",
-                           "SRUN_CPUS_PER_TASK",
-                           "SLURM_TRES_PER_TASK",
-                           "SLURM_MEM_PER_NODE",
-                           "SLURM_MEM_PER_CPU",
-                           "SLURM_MEM_PER_GPU",
-                           "SLURM_GPUS",
-                           "SLURM_GPUS_PER_NODE",
-                           "SLURM_GPUS_PER_TASK",
-                           "SLURM_GPUS_PER_SOCKET",
-                           "SLURM_CPUS_PER_GPU",
-                           "SLURM_GPU_BIND",
-                           "SLURM_GPU_FREQ",
-                           "SLURM_TRES_BIND",
-                           "SLURM_GRES",
-                           "SLURM_STEP_GRES",
-                           "SLURM_GRES_FLAGS",
-                           "SLURM_NTASKS",
-                           "SLURM_NPROCS",
-                           "SLURM_NNODES",
-                           "SLURM_JOB_NUM_NODES",
-                           "SLURM_NTASKS_PER_NODE",
-                           "SLURM_NTASKS_PER_CORE",
-                           "SLURM_NTASKS_PER_SOCKET",
-                           "SLURM_NTASKS_PER_GPU",
-                           "SLURM_NTASKS_PER_TRES",
-                           "SLURM_TASKS_PER_NODE",
-                           "SLURM_DISTRIBUTION",
-                           "SLURM_HOSTFILE",
-                           "SLURM_ARBITRARY_NODELIST",
-                           "SLURM_CPU_BIND",
-                           "SLURM_CPU_BIND_TYPE",
-                           "SLURM_CPU_BIND_LIST",
-                           "SLURM_CPU_BIND_VERBOSE",
-                           "SLURM_MEM_BIND",
-                           "SLURM_MEM_BIND_TYPE",
-                           "SLURM_MEM_BIND_LIST",
-                           "SLURM_MEM_BIND_VERBOSE",
-                           "SLURM_HINT",
-                           "SLURM_THREADS_PER_CORE",
-                           "SLURM_CORE_SPEC",
-                           "SLURM_THREAD_SPEC",
-                           "SLURM_EXACT",
-                           "SLURM_WHOLE",
-                           "SLURM_OVERLAP",
-                           "SLURM_EXCLUSIVE",
-                           "SLURM_OVERCOMMIT",
-                           "SLURM_MPI_TYPE",
-                           "SLURM_EXPORT_ENV",
-                           "SLURM_WORKING_DIR",
-                           "SLURM_LABELIO",
-                           "SLURM_STDINMODE",
-                           "SLURM_STDOUTMODE",
-                           "SLURM_STDERRMODE",
-                           "SLURM_OPEN_MODE",
-                           "SLURM_UNBUFFEREDIO",
-                           "SLURM_IMMEDIATE",
-                           "SLURM_KILL_BAD_EXIT",
-                           "SLURM_MULTI_PROG",
-                           "SLURM_NO_KILL",
-                           "SLURM_TIMELIMIT",
-                           "SLURM_WAIT",
-                           "SLURM_DEPENDENCY",
-                           "SLURM_CONSTRAINT",
-                           "SLURM_CLUSTER_CONSTRAINT",
-                           "SLURM_SPREAD_JOB",
-                           "SLURM_USE_MIN_NODES",
-                           "SLURM_CONTAINER",
-                           "SRUN_CONTAINER",
-                           "SLURM_DEBUG",
-                           "SRUN_DEBUG"}) {
-    environment[name] = "";
-  }
+  std::istringstream names(kOptionVariables);
+  for (std::string name; names >> name;) environment[name] = "";
   return environment;
 }
 
