@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Slurm: tasks of one GPU each fill an allocation's GPUs, all of them and all the time.
-"""On a test cluster: 4 tasks in a job of 4 GPUs, then 16 in one of 2 nodes x 4, each task noting where and when it ran."""
+"""4 tasks in a job of 4 GPUs, then 16 in one of 2 x 4; each notes where and when it ran."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from slurm_cluster import MUSTER, Cluster
 EXPERIMENT = """
 name = "packing"
 workload = "exec"
-command = ["bash", "-c", "s=$EPOCHREALTIME; sleep {{n}}; echo {{n}} $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES $s $EPOCHREALTIME >> stamps"]
+command = ["bash", "task.sh", "{{n}}"]
 [resources]
 gpus_per_rank = 1
 cpus_per_rank = 2
 [matrix.grid]
 n = {lengths}
+"""
+SCRIPT = """
+start=$EPOCHREALTIME
+sleep $1
+echo $1 $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES $start $EPOCHREALTIME >> stamps
 """
 
 
@@ -39,6 +44,7 @@ def packed(cluster: Cluster, folder: Path, nodes: int, lengths: list[float]) -> 
     """Where and when each task ran, and the seconds from the start of `muster run` to its end."""
     folder.mkdir()
     experiment = folder / "packing.toml"
+    (folder / "task.sh").write_text(SCRIPT)
     experiment.write_text(EXPERIMENT.format(lengths=lengths))
     timed = ["bash", "-c", 'echo $EPOCHREALTIME > began; "$@"; echo $EPOCHREALTIME > ended', "timed"]
     job = cluster.sbatch(
@@ -81,7 +87,9 @@ def main() -> None:
     verdict = proof.Verdict()
     with proof.scratch() as folder, Cluster(folder, "--nodes", "2") as cluster:
         longest = arguments.seconds
-        stays, took = packed(cluster, folder / "four", 1, [longest, longest - 0.5, longest - 1, longest - 1.5])
+        stays, took = packed(
+            cluster, folder / "four", 1, [longest, longest - 0.5, longest - 1, longest - 1.5]
+        )
         print("4 tasks, 1 node x 4 GPUs:")
         for stay in stays:
             print(f"  {stay.task:>6} on {stay.gpu}: {stay.end - stay.start:.2f} s")
@@ -96,9 +104,15 @@ def main() -> None:
         gpus = sorted({stay.gpu for stay in stays})
         print("16 tasks, 2 nodes x 4 GPUs:")
         for gpu in gpus:
-            print(f"  {gpu}: " + ", ".join(f"{s.task} s from {s.start - stays[0].start:.2f}" for s in stays if s.gpu == gpu))
+            print(
+                f"  {gpu}: "
+                + ", ".join(f"{s.task} s from {s.start - stays[0].start:.2f}" for s in stays if s.gpu == gpu)
+            )
         gaps = idle_while_a_task_waits(stays, gpus)
-        print(f"  `muster run` took {took:.2f} s; seconds from a task's end to the next one's start: {proof.shown(gaps, 2)}")
+        print(
+            f"  `muster run` took {took:.2f} s; "
+            f"seconds from a task's end to the next one's start: {proof.shown(gaps, 2)}"
+        )
         verdict.at_least("tasks done", len(stays), 16)
         verdict.at_least("GPUs in use by 16 tasks in one job of 2 x 4", len(gpus), 8)
         verdict.at_most("longest time, in s, that a GPU stood idle while a task waited", max(gaps), 1)
