@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -52,10 +53,17 @@ std::optional<ProcessStat> read_stat(int pid) {
 
 ProcessIdentity identity_of(int pid) {
   const auto stat = read_stat(pid);
-  return {host_name(), boot_id(), pid, stat ? stat->start : 0};
+  return {host_name(), boot_id(), pid, stat ? stat->start : 0, "", 0};
 }
 
-ProcessIdentity own_identity() { return identity_of(getpid()); }
+ProcessIdentity own_identity() {
+  ProcessIdentity own = identity_of(getpid());
+  const char* job = std::getenv("SLURM_JOB_ID");
+  const char* restarts = std::getenv("SLURM_RESTART_COUNT");
+  if (job != nullptr) own.job = job;
+  if (job != nullptr && restarts != nullptr) own.job_restarts = std::atoi(restarts);
+  return own;
+}
 
 Liveness liveness(const ProcessIdentity& process) {
   if (process.host != host_name()) return Liveness::unknown;
@@ -67,16 +75,24 @@ Liveness liveness(const ProcessIdentity& process) {
 }
 
 std::string identity_to_json(const ProcessIdentity& process) {
-  return nlohmann::json{
-      {"host", process.host}, {"boot_id", process.boot_id}, {"pid", process.pid}, {"start", process.start}}
-      .dump();
+  nlohmann::json json{
+      {"host", process.host}, {"boot_id", process.boot_id}, {"pid", process.pid}, {"start", process.start}};
+  if (!process.job.empty()) {
+    json["job"] = process.job;
+    json["job_restarts"] = process.job_restarts;
+  }
+  return json.dump();
 }
 
 ProcessIdentity identity_from_json(const std::string& text) {
   try {
     const auto json = nlohmann::json::parse(text);
-    return {json.at("host").get<std::string>(), json.at("boot_id").get<std::string>(),
-            json.at("pid").get<int>(), json.at("start").get<unsigned long long>()};
+    return {json.at("host").get<std::string>(),
+            json.at("boot_id").get<std::string>(),
+            json.at("pid").get<int>(),
+            json.at("start").get<unsigned long long>(),
+            json.value("job", ""),
+            json.value("job_restarts", 0)};
   } catch (const nlohmann::json::exception& error) {
     throw Error(ExitCode::storage, std::string("a process's record is damaged: ") + error.what(),
                 "remove the file if its process is gone");

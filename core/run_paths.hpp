@@ -78,8 +78,13 @@ class RunPaths {
   std::filesystem::path submissions() const { return folder_ / "submissions"; }
   SubmissionPaths submission(int n) const { return SubmissionPaths(submissions() / std::to_string(n)); }
   std::filesystem::path journal_folder() const { return folder_ / "journal"; }
-  std::filesystem::path launcher_claim(int n) const { return folder_ / ("launcher-" + std::to_string(n)); }
-  std::filesystem::path log() const { return folder_ / "run.log"; }
+  /// `part`: "" of the whole run's launcher, "task-7" of the one that drives this task alone.
+  std::filesystem::path launcher_claim(const std::string& part, int n) const {
+    return folder_ / ("launcher-" + (part.empty() ? "" : part + "-") + std::to_string(n));
+  }
+  std::filesystem::path log(const std::string& part = "") const {
+    return folder_ / (part.empty() ? "run.log" : "run-" + part + ".log");
+  }
   std::filesystem::path sweep_h5() const { return folder_ / "sweep.h5"; }
   std::filesystem::path summary_csv() const { return folder_ / "summary.csv"; }
 

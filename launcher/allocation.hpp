@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/process_identity.hpp"
 #include "core/run_paths.hpp"
@@ -18,7 +19,10 @@ class Allocation {
  public:
   virtual ~Allocation() = default;
 
-  virtual const Slots& slots() const = 0;
+  virtual const std::vector<Slots>& slots() const = 0;
+
+  /// Unix seconds when it ends; nullopt: it does not.
+  virtual std::optional<double> deadline() const = 0;
 
   /// Throws Error(config) where a program that a gang of `task` needs is missing here.
   virtual void check(const Task& task) const = 0;
@@ -35,6 +39,10 @@ class Allocation {
   /// A gang that this object started and that ended before it could make its claim (a lost race, a full
   /// disk): the exit code of what was started. nullopt: still coming up, or not known here.
   virtual std::optional<int> failed_start(const AttemptPaths& attempt) = 0;
+
+  /// Whether a gang that this object started still has its shim; nullopt: it was started by another. Cheap
+  /// enough to ask often.
+  virtual std::optional<bool> shim_lives(const AttemptPaths& attempt) = 0;
 
   virtual Liveness alive(const ProcessIdentity& claim) const = 0;
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -150,6 +151,22 @@ std::optional<FailureRecord> leading_failure(const AttemptPaths& attempt, int ex
   return *std::min_element(records.begin(), records.end(), [&](const auto& a, const auto& b) {
     return std::pair(a.code != exit_code, a.rank) < std::pair(b.code != exit_code, b.rank);
   });
+}
+
+double seconds_to_first_gain(const TaskPaths& task) {
+  for (int number = highest_attempt(task); number > 0; --number) {
+    const AttemptPaths attempt(task.attempt(number));
+    const auto record = read_exit_record(attempt.exit_record());
+    if (!record) continue;
+    std::istringstream lines(fs::exists(attempt.events()) ? read_text(attempt.events()) : "");
+    for (std::string line; std::getline(lines, line);) {
+      const auto event = nlohmann::json::parse(line, nullptr, false);
+      if (event.is_object() && event.value("event", "") == "checkpoint")
+        return event.value("time", record->started) - record->started;
+    }
+    if (record->exit_code == 0) return record->ended - record->started;
+  }
+  return 0;
 }
 
 double seconds_of_attempts(const TaskPaths& task) {

@@ -3,7 +3,6 @@
 /// launcher.
 
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "core/run_paths.hpp"
 #include "launcher/exit_record.hpp"
 #include "launcher/gang_order.hpp"
+#include "launcher/launcher_claim.hpp"
 
 namespace muster {
 
@@ -44,8 +44,6 @@ struct AttemptView {
   std::optional<ExitRecord> exit;
 };
 
-using LivenessOf = std::function<Liveness(const ProcessIdentity&)>;
-
 /// Highest number among claims and attempt folders; 0 where there is none.
 int highest_attempt(const TaskPaths& task);
 
@@ -63,6 +61,10 @@ bool void_attempt(const TaskPaths& task, int attempt);
 
 /// Of the rank that speaks for the gang: the lowest whose code is `exit_code`, else the lowest.
 std::optional<FailureRecord> leading_failure(const AttemptPaths& attempt, int exit_code);
+
+/// What an earlier attempt of the task needed from its start till something of it was kept: its first
+/// checkpoint, or its end where it ended well. 0: nothing is known.
+double seconds_to_first_gain(const TaskPaths& task);
 
 /// Seconds that all attempts took, as far as they left a record.
 double seconds_of_attempts(const TaskPaths& task);

@@ -58,11 +58,6 @@ void print_table(const Plan& plan, const std::vector<TaskOnDisk>& on_disk, const
               count(capacity.cpus, "CPU").c_str(), count(capacity.gpus, "GPU").c_str());
 }
 
-Capacity capacity_of(const ExperimentOptions& options) {
-  const Slots slots = local_slots(options.cpus, options.gpus);
-  return {static_cast<int>(slots.cpus.size()), static_cast<int>(slots.gpus.size())};
-}
-
 /// Prints the plan; then throws Error(resources) where a task has no room.
 void plan_experiment(const PlanOptions& options) {
   const Experiment experiment = read_experiment(options.experiment.file);
@@ -70,7 +65,7 @@ void plan_experiment(const PlanOptions& options) {
   const std::vector<Task> tasks =
       make_tasks(experiment, workload.schema, workload.plugin, options.experiment.runs);
   const ExperimentPaths paths(options.experiment.runs, experiment.name);
-  const Capacity capacity = capacity_of(options.experiment);
+  const Capacity capacity = capacity_of({local_slots(options.experiment.cpus, options.experiment.gpus)});
   const Plan plan = make_plan(experiment, tasks, capacity, earlier_run(paths, tasks).numbers);
   std::vector<TaskOnDisk> on_disk;
   for (const PlannedTask& planned : plan.tasks)

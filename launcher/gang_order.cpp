@@ -8,10 +8,14 @@
 namespace muster {
 
 std::string gang_order_to_json(const GangOrder& order) {
+  auto ranks = nlohmann::ordered_json::array();
+  for (const RankPlace& rank : order.ranks)
+    ranks.push_back({{"host", rank.host}, {"cpus", rank.cpus}, {"gpus", rank.gpus}});
   return nlohmann::ordered_json{{"argv", order.argv},
                                 {"environment", order.environment},
+                                {"unset", order.unset},
                                 {"cpus", order.cpus},
-                                {"gpus", order.gpus},
+                                {"ranks", ranks},
                                 {"claim", order.claim.string()},
                                 {"working_folder", order.working_folder.string()},
                                 {"kill_after_seconds", order.kill_after_seconds},
@@ -28,7 +32,11 @@ GangOrder read_gang_order(const std::filesystem::path& file) {
     json.at("argv").get_to(order.argv);
     json.at("environment").get_to(order.environment);
     json.at("cpus").get_to(order.cpus);
-    json.at("gpus").get_to(order.gpus);
+    json.at("unset").get_to(order.unset);
+    for (const auto& rank : json.at("ranks")) {
+      order.ranks.push_back({rank.at("host").get<std::string>(), rank.at("cpus").get<std::vector<int>>(),
+                             rank.at("gpus").get<std::vector<std::string>>()});
+    }
     order.claim = json.at("claim").get<std::string>();
     order.working_folder = json.at("working_folder").get<std::string>();
     json.at("kill_after_seconds").get_to(order.kill_after_seconds);

@@ -7,14 +7,16 @@
 #include <vector>
 
 #include "core/process_identity.hpp"
+#include "launcher/placement.hpp"
 
 namespace muster {
 
 struct GangOrder {
   std::vector<std::string> argv;                   ///< started without a shell; argv[0] is looked up in PATH
   std::map<std::string, std::string> environment;  ///< added to the launcher's
+  std::vector<std::string> unset;                  ///< variables of the launcher's that the gang must not see
   std::vector<int> cpus;                           ///< the gang is bound to them; empty: not bound
-  std::vector<std::string> gpus;                   ///< as CUDA_VISIBLE_DEVICES names them
+  std::vector<RankPlace> ranks;                    ///< what the packer gave to each
   std::filesystem::path claim;                     ///< the shim makes it before anything else
   std::filesystem::path working_folder;            ///< of the gang; empty: the shim's
   double kill_after_seconds = 2;  ///< from SIGTERM to SIGKILL, when the shim is told to end the gang

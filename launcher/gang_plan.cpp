@@ -60,12 +60,12 @@ std::map<std::string, std::string> gang_environment(const Task& task, const Task
                                                     const Assignment& assignment,
                                                     const GangPrograms& programs) {
   std::string cpus;
-  for (const auto& of_rank : assignment.rank_cpus)
-    cpus += (cpus.empty() ? "" : ";") + format_cpu_list(of_rank);
+  for (const RankPlace& rank : assignment.ranks)
+    cpus += (cpus.empty() ? "" : ";") + format_cpu_list(rank.cpus);
   std::map<std::string, std::string> environment{
       {"MUSTER_ATTEMPT", paths.attempt(attempt).string()},
       {"MUSTER_CPUS", cpus},
-      {"CUDA_VISIBLE_DEVICES", join(assignment.gpus, ",")},
+      {"CUDA_VISIBLE_DEVICES", join(assignment.gpus(), ",")},
       {"CUDA_DEVICE_ORDER", "PCI_BUS_ID"},
       {"OMP_NUM_THREADS", std::to_string(task.resources.cpus_per_rank)},
   };

@@ -12,35 +12,39 @@ namespace {
 
 constexpr const char* kEnded = "ended";
 
-int newest_claim(const RunPaths& run) {
+int newest_claim(const RunPaths& run, const std::string& part) {
   int number = 0;
-  while (std::filesystem::exists(run.launcher_claim(number + 1))) ++number;
+  while (std::filesystem::exists(run.launcher_claim(part, number + 1))) ++number;
   return number;
 }
 
-[[noreturn]] void throw_busy(const RunPaths& run, const ProcessIdentity& holder, RunHolder state) {
-  const std::string who = "process " + std::to_string(holder.pid) + " on " + holder.host;
+[[noreturn]] void throw_busy(const RunPaths& run, const std::string& part, const ProcessIdentity& holder,
+                             RunHolder state) {
+  std::string who = "process " + std::to_string(holder.pid) + " on " + holder.host;
+  if (!holder.job.empty()) who += " (job " + holder.job + ")";
   if (state == RunHolder::alive) {
     throw Error(ExitCode::busy,
                 "another launcher drives this run: " + who + " (" + run.folder().string() + ")",
-                "watch it with 'muster status' and 'muster logs --follow', or end it with 'kill " +
-                    std::to_string(holder.pid) + "' (saves and stops)");
+                "watch it with 'muster status' and 'muster logs --follow', or end it with " +
+                    (holder.job.empty() ? "'kill " + std::to_string(holder.pid) + "' (saves and stops)"
+                                        : "'muster cancel " + run.folder().string() + "'"));
   }
-  throw Error(
-      ExitCode::busy,
-      "another launcher may drive this run: " + who + ", which cannot be asked from here (" +
-          run.folder().string() + ")",
-      "go on there; if that process is gone, remove " + run.launcher_claim(newest_claim(run)).string());
+  throw Error(ExitCode::busy,
+              "another launcher may drive this run: " + who + ", which cannot be asked from here (" +
+                  run.folder().string() + ")",
+              "go on there; if that process is gone, remove " +
+                  run.launcher_claim(part, newest_claim(run, part)).string());
 }
 
 }  // namespace
 
-RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder) {
-  const int number = newest_claim(run);
+RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder, const std::string& part,
+                    const LivenessOf& liveness_of) {
+  const int number = newest_claim(run, part);
   if (number == 0) return RunHolder::nobody;
   std::string text;
   try {
-    text = read_text(run.launcher_claim(number));
+    text = read_text(run.launcher_claim(part, number));
   } catch (const Error&) {
     // A launcher that made the same run a moment too late withdraws its own.
     if (!std::filesystem::exists(run.folder())) return RunHolder::nobody;
@@ -48,7 +52,7 @@ RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder) {
   }
   if (nlohmann::json::parse(text, nullptr, false).contains(kEnded)) return RunHolder::nobody;
   holder = identity_from_json(text);
-  switch (liveness(holder)) {
+  switch (liveness_of(holder)) {
     case Liveness::alive:
       return RunHolder::alive;
     case Liveness::unknown:
@@ -60,21 +64,26 @@ RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder) {
 }
 
 void write_first_claim(const RunPaths& run) {
-  create_exclusively(run.launcher_claim(1), identity_to_json(own_identity()));
+  create_exclusively(run.launcher_claim("", 1), identity_to_json(own_identity()));
 }
 
-LauncherClaim::LauncherClaim(const RunPaths& run) : run_(run) {
+LauncherClaim::LauncherClaim(const RunPaths& run, std::string part, const LivenessOf& liveness_of)
+    : run_(run), part_(std::move(part)) {
   while (true) {
     ProcessIdentity holder;
-    const RunHolder state = holder_of(run, holder);
+    const RunHolder state = holder_of(run, holder, part_, liveness_of);
     if (state != RunHolder::nobody && holder == own_identity()) {
-      number_ = newest_claim(run);
+      number_ = newest_claim(run, part_);
       return;
     }
-    if (state != RunHolder::nobody) throw_busy(run, holder, state);
-    number_ = newest_claim(run) + 1;
-    if (create_exclusively(run.launcher_claim(number_), identity_to_json(own_identity()))) return;
+    if (state != RunHolder::nobody) throw_busy(run, part_, holder, state);
+    number_ = newest_claim(run, part_) + 1;
+    if (create_exclusively(run.launcher_claim(part_, number_), identity_to_json(own_identity()))) return;
   }
+}
+
+bool LauncherClaim::superseded() const {
+  return std::filesystem::exists(run_.launcher_claim(part_, number_ + 1));
 }
 
 LauncherClaim::~LauncherClaim() {
@@ -82,7 +91,7 @@ LauncherClaim::~LauncherClaim() {
     auto claim = nlohmann::ordered_json::parse(identity_to_json(own_identity()));
     claim[kEnded] =
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    write_durably(run_.launcher_claim(number_), claim.dump());
+    write_durably(run_.launcher_claim(part_, number_), claim.dump());
   } catch (const Error&) {
     // The disk is full or gone: this host still sees that the process has ended.
   }

@@ -1,6 +1,7 @@
 #include "launcher/line_follower.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +26,10 @@ std::vector<std::string> LineFollower::read() {
   // Opened anew each time: so NFS shows what has been written since.
   const int file = open(file_.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return lines;
-  std::string text(kBytesACall, '\0');
+  struct stat about {};
+  const bool known = fstat(file, &about) == 0;
+  const auto size = known ? static_cast<std::uint64_t>(about.st_size) : offset_;
+  std::string text(size > offset_ ? std::min<std::uint64_t>(size - offset_, kBytesACall) : 0, '\0');
   const ssize_t got = pread(file, text.data(), text.size(), static_cast<off_t>(offset_));
   close(file);
   if (got <= 0) return lines;

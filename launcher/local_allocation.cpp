@@ -81,7 +81,8 @@ std::optional<std::filesystem::path> find_command(const std::string& command,
   return std::nullopt;
 }
 
-LocalAllocation::LocalAllocation(LocalAllocationOptions options) : options_(std::move(options)) {
+LocalAllocation::LocalAllocation(LocalAllocationOptions options)
+    : options_(std::move(options)), slots_{options_.slots} {
   programs_.runner = options_.program_folder / "muster-runner";
   programs_.as_root = geteuid() == 0;
 }
@@ -112,7 +113,7 @@ GangOrder LocalAllocation::order(const Task& task, const TaskPaths& paths, int a
   order.argv = gang_command(task, paths, attempt, programs_);
   order.environment = gang_environment(task, paths, attempt, assignment, programs_);
   order.cpus = assignment.cpus();
-  order.gpus = assignment.gpus;
+  order.ranks = assignment.ranks;
   order.claim = paths.claim(attempt);
   order.working_folder = options_.working_folder;
   order.launcher = own_identity();
@@ -120,7 +121,6 @@ GangOrder LocalAllocation::order(const Task& task, const TaskPaths& paths, int a
 }
 
 void LocalAllocation::start(const AttemptPaths& attempt) {
-  reap();
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -150,20 +150,22 @@ void LocalAllocation::start(const AttemptPaths& attempt) {
   shims_[folder] = pid;
 }
 
-void LocalAllocation::reap() {
-  for (auto shim = shims_.begin(); shim != shims_.end();) {
-    int status = 0;
-    if (waitpid(shim->second, &status, WNOHANG) == shim->second) {
-      exited_shims_[shim->first] = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-      shim = shims_.erase(shim);
-    } else {
-      ++shim;
-    }
-  }
+bool LocalAllocation::look_after(Shims::iterator shim) {
+  int status = 0;
+  if (waitpid(shim->second, &status, WNOHANG) != shim->second) return true;
+  exited_shims_[shim->first] = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  shims_.erase(shim);
+  return false;
+}
+
+std::optional<bool> LocalAllocation::shim_lives(const AttemptPaths& attempt) {
+  const auto shim = shims_.find(attempt.folder().string());
+  if (shim != shims_.end()) return look_after(shim);
+  return exited_shims_.contains(attempt.folder().string()) ? std::optional(false) : std::nullopt;
 }
 
 std::optional<int> LocalAllocation::failed_start(const AttemptPaths& attempt) {
-  reap();
+  shim_lives(attempt);
   const auto exited = exited_shims_.find(attempt.folder().string());
   return exited == exited_shims_.end() ? std::nullopt : std::optional(exited->second);
 }

@@ -26,23 +26,28 @@ class LocalAllocation : public Allocation {
  public:
   explicit LocalAllocation(LocalAllocationOptions options);
 
-  const Slots& slots() const override { return options_.slots; }
+  const std::vector<Slots>& slots() const override { return slots_; }
+  std::optional<double> deadline() const override { return std::nullopt; }
   void check(const Task& task) const override;
   GangOrder order(const Task& task, const TaskPaths& paths, int attempt,
                   const Assignment& assignment) const override;
   void start(const AttemptPaths& attempt) override;
   std::optional<int> failed_start(const AttemptPaths& attempt) override;
+  std::optional<bool> shim_lives(const AttemptPaths& attempt) override;
   Liveness alive(const ProcessIdentity& claim) const override;
   void ask_to_stop(const ProcessIdentity& claim) override;
   void end(const ProcessIdentity& claim) override;
   int end_leftovers(const GangOrder& order) override;
 
  private:
-  void reap();
+  using Shims = std::map<std::string, int>;
+  /// Notes how it ended where it has; returns whether it lives.
+  bool look_after(Shims::iterator shim);
 
   LocalAllocationOptions options_;
+  std::vector<Slots> slots_;  ///< of the one host
   GangPrograms programs_;
-  std::map<std::string, int> shims_;         ///< attempt folder -> pid, till reaped
+  Shims shims_;                              ///< attempt folder -> pid, till reaped
   std::map<std::string, int> exited_shims_;  ///< attempt folder -> exit code
 };
 

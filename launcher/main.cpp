@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/error_report.hpp"
 #include "core/version.hpp"
+#include "launcher/command_continue.hpp"
 #include "launcher/command_logs.hpp"
 #include "launcher/command_plan.hpp"
 #include "launcher/command_run.hpp"
@@ -20,6 +21,7 @@ int run_command_line(int argc, char** argv) {
   int exit_code = static_cast<int>(ExitCode::ok);
   add_plan_command(app, exit_code);
   add_run_command(app, exit_code);
+  add_continue_command(app, exit_code);
   add_status_command(app, exit_code);
   add_logs_command(app, exit_code);
   try {

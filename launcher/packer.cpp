@@ -48,37 +48,90 @@ std::size_t gpus_wanted(const Resources& needs) {
   return static_cast<std::size_t>(needs.ranks) * static_cast<std::size_t>(needs.gpus_per_rank);
 }
 
-}  // namespace
-
-std::vector<int> Assignment::cpus() const {
-  std::set<int> all;
-  for (const auto& cpus : rank_cpus) all.insert(cpus.begin(), cpus.end());
-  return {all.begin(), all.end()};
+/// How many ranks the slots hold.
+int ranks_in(const Slots& slots, const Resources& needs) {
+  std::size_t ranks = slots.cpus.size() / static_cast<std::size_t>(needs.cpus_per_rank);
+  if (needs.gpus_per_rank > 0)
+    ranks = std::min(ranks, slots.gpus.size() / static_cast<std::size_t>(needs.gpus_per_rank));
+  return static_cast<int>(std::min<std::size_t>(ranks, static_cast<std::size_t>(needs.ranks)));
 }
 
-Packer::Packer(Slots slots) : all_(std::move(slots)), free_(all_) {}
+/// Where a task has more ranks than the host has CPUs they share them all.
+std::size_t cpus_taken(const Resources& needs, const Slots& of_host) {
+  return needs.oversubscribe ? std::min(cpus_wanted(needs), of_host.cpus.size()) : cpus_wanted(needs);
+}
+
+bool holds(const Slots& slots, const Resources& needs, const Slots& of_host) {
+  return cpus_taken(needs, of_host) <= slots.cpus.size() && gpus_wanted(needs) <= slots.gpus.size();
+}
+
+/// `ranks` of the task's ranks on the CPUs and GPUs that are taken from `free`.
+void take_ranks(Slots& free, int ranks, std::size_t cpus, const Resources& needs, Assignment& assignment) {
+  const std::vector<int> taken = take_first(free.cpus, cpus);
+  std::size_t next = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    std::set<int> own;
+    for (int cpu = 0; cpu < needs.cpus_per_rank; ++cpu) own.insert(taken[next++ % taken.size()]);
+    assignment.ranks.push_back({free.host,
+                                {own.begin(), own.end()},
+                                take_first(free.gpus, static_cast<std::size_t>(needs.gpus_per_rank))});
+  }
+}
+
+}  // namespace
+
+Packer::Packer(std::vector<Slots> hosts) : all_(std::move(hosts)), free_(all_) {}
+
+bool Packer::fits_one_host(const Resources& needs) const {
+  return std::any_of(all_.begin(), all_.end(), [&](const Slots& host) { return holds(host, needs, host); });
+}
 
 bool Packer::can_fit(const Resources& needs) const {
-  return (cpus_wanted(needs) <= all_.cpus.size() || needs.oversubscribe) &&
-         gpus_wanted(needs) <= all_.gpus.size();
+  if (fits_one_host(needs)) return true;
+  Packer empty(all_);
+  return empty.over_hosts(needs).has_value();
+}
+
+std::optional<Assignment> Packer::on_one_host(const Resources& needs) {
+  Slots* best = nullptr;
+  const Slots* whole = nullptr;
+  for (std::size_t index = 0; index < free_.size(); ++index) {
+    Slots& host = free_[index];
+    if (!holds(host, needs, all_[index])) continue;
+    if (best != nullptr &&
+        std::pair(host.gpus.size(), host.cpus.size()) >= std::pair(best->gpus.size(), best->cpus.size()))
+      continue;
+    best = &host;
+    whole = &all_[index];
+  }
+  if (best == nullptr) return std::nullopt;
+  Assignment assignment;
+  take_ranks(*best, needs.ranks, cpus_taken(needs, *whole), needs, assignment);
+  return assignment;
+}
+
+std::optional<Assignment> Packer::over_hosts(const Resources& needs) {
+  for (int hosts = 2; hosts <= static_cast<int>(free_.size()); ++hosts) {
+    if (needs.ranks % hosts != 0) continue;
+    const int share = needs.ranks / hosts;
+    std::vector<Slots*> able;
+    for (Slots& host : free_) {
+      if (static_cast<int>(able.size()) < hosts && ranks_in(host, needs) >= share) able.push_back(&host);
+    }
+    if (static_cast<int>(able.size()) < hosts) continue;
+    Assignment assignment;
+    for (Slots* host : able) {
+      take_ranks(*host, share, static_cast<std::size_t>(share * needs.cpus_per_rank), needs, assignment);
+    }
+    return assignment;
+  }
+  return std::nullopt;
 }
 
 std::optional<Assignment> Packer::try_take(const Resources& needs) {
   if (exclusively_taken_ || (needs.exclusive && running_ > 0)) return std::nullopt;
-  const std::size_t gpus = gpus_wanted(needs);
-  // A task with more ranks than CPUs gets them all to itself: only its own ranks share.
-  const std::size_t cpus = std::min(cpus_wanted(needs), all_.cpus.size());
-  if (gpus > free_.gpus.size() || cpus > free_.cpus.size()) return std::nullopt;
-
-  Assignment assignment;
-  assignment.gpus = take_first(free_.gpus, gpus);
-  const std::vector<int> taken = take_first(free_.cpus, cpus);
-  std::size_t next = 0;
-  for (int rank = 0; rank < needs.ranks; ++rank) {
-    std::set<int> own;
-    for (int cpu = 0; cpu < needs.cpus_per_rank; ++cpu) own.insert(taken[next++ % taken.size()]);
-    assignment.rank_cpus.emplace_back(own.begin(), own.end());
-  }
+  auto assignment = fits_one_host(needs) ? on_one_host(needs) : over_hosts(needs);
+  if (!assignment) return std::nullopt;
   ++running_;
   exclusively_taken_ = needs.exclusive;
   return assignment;
@@ -110,18 +163,27 @@ std::vector<Packer::Placement> Packer::place(const std::vector<Waiting>& queue) 
   return placements;
 }
 
-Assignment Packer::adopt(const std::vector<int>& cpus, const std::vector<std::string>& gpus, bool exclusive) {
-  Assignment assignment;
-  assignment.rank_cpus = {take_these(free_.cpus, cpus)};
-  assignment.gpus = take_these(free_.gpus, gpus);
+Assignment Packer::adopt(const Assignment& running, bool exclusive) {
+  Assignment taken;
+  for (const RankPlace& rank : running.ranks) {
+    for (Slots& host : free_) {
+      if (host.host != rank.host) continue;
+      taken.ranks.push_back({rank.host, take_these(host.cpus, rank.cpus), take_these(host.gpus, rank.gpus)});
+    }
+  }
   ++running_;
   exclusively_taken_ = exclusively_taken_ || exclusive;
-  return assignment;
+  return taken;
 }
 
 void Packer::release(const Assignment& assignment, bool exclusive) {
-  free_.cpus = give_back(all_.cpus, free_.cpus, assignment.cpus());
-  free_.gpus = give_back(all_.gpus, free_.gpus, assignment.gpus);
+  for (const RankPlace& rank : assignment.ranks) {
+    for (std::size_t index = 0; index < all_.size(); ++index) {
+      if (all_[index].host != rank.host) continue;
+      free_[index].cpus = give_back(all_[index].cpus, free_[index].cpus, rank.cpus);
+      free_[index].gpus = give_back(all_[index].gpus, free_[index].gpus, rank.gpus);
+    }
+  }
   --running_;
   if (exclusive) exclusively_taken_ = false;
 }

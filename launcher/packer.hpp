@@ -7,35 +7,21 @@
 #include <vector>
 
 #include "core/experiment.hpp"
+#include "launcher/placement.hpp"
 
 namespace muster {
-
-/// What an allocation has on one host.
-struct Slots {
-  std::vector<int> cpus;          ///< kernel numbers
-  std::vector<std::string> gpus;  ///< as CUDA_VISIBLE_DEVICES names them
-
-  bool operator==(const Slots&) const = default;
-};
-
-/// What one task is given.
-struct Assignment {
-  std::vector<std::vector<int>> rank_cpus;  ///< of each rank; ranks share CPUs only where oversubscribed
-  std::vector<std::string> gpus;            ///< gpus_per_rank of each rank, in rank order
-
-  /// All CPUs, ascending, each once.
-  std::vector<int> cpus() const;
-  bool operator==(const Assignment&) const = default;
-};
 
 /// Places tasks on slots. First fit in queue order, with backfill: a task further back may start where one
 /// before it does not fit, but a waiting task is overtaken at most kMaxOvertakes times; then nothing starts
 /// before it. So every task that can fit at all starts as long as those that run end.
+/// A task goes to the one host that it fills best; only where no host is large enough for it, even when all
+/// is free, is it spread, over as few hosts as hold it with equally many ranks on each.
 class Packer {
  public:
   static constexpr int kMaxOvertakes = 4;
 
-  explicit Packer(Slots slots);
+  explicit Packer(std::vector<Slots> hosts);
+  explicit Packer(Slots host) : Packer(std::vector<Slots>{std::move(host)}) {}
 
   /// Whether `needs` would fit if all slots were free; what does not must not be queued.
   bool can_fit(const Resources& needs) const;
@@ -56,18 +42,21 @@ class Packer {
   /// Takes slots for a gang that runs already (adopted from an earlier launcher); CPUs and GPUs that are not
   /// among the slots, or are taken, are left alone. Returns what was taken, to be released when that gang
   /// ends.
-  Assignment adopt(const std::vector<int>& cpus, const std::vector<std::string>& gpus, bool exclusive);
+  Assignment adopt(const Assignment& running, bool exclusive);
 
   void release(const Assignment& assignment, bool exclusive);
 
-  const Slots& slots() const { return all_; }
+  const std::vector<Slots>& slots() const { return all_; }
   bool idle() const { return running_ == 0; }
 
  private:
   std::optional<Assignment> try_take(const Resources& needs);
+  std::optional<Assignment> on_one_host(const Resources& needs);
+  std::optional<Assignment> over_hosts(const Resources& needs);
+  bool fits_one_host(const Resources& needs) const;
 
-  Slots all_;
-  Slots free_;  ///< in the order of `all_`
+  std::vector<Slots> all_;
+  std::vector<Slots> free_;  ///< as many, each in the order of `all_`
   int running_ = 0;
   bool exclusively_taken_ = false;
   std::vector<std::pair<std::string, int>> overtaken_;  ///< how often each waiting task was, by key

@@ -45,6 +45,16 @@ std::optional<Refusal> refuse(const Experiment& experiment, const Task& task, co
                    "ask for fewer GPUs, or say with --gpus how many there are",
                    place_of(experiment, "gpus_per_rank")};
   }
+  if (capacity.cpus_of_host > 0 && asked.cpus_per_rank > capacity.cpus_of_host) {
+    return Refusal{"a rank with " + count(asked.cpus_per_rank, "core") + " fits no host: the largest has " +
+                       std::to_string(capacity.cpus_of_host),
+                   "lower cpus_per_rank", place_of(experiment, "cpus_per_rank")};
+  }
+  if (capacity.cpus_of_host > 0 && asked.gpus_per_rank > capacity.gpus_of_host) {
+    return Refusal{"a rank with " + count(asked.gpus_per_rank, "GPU") + " fits no host: the largest has " +
+                       std::to_string(capacity.gpus_of_host),
+                   "lower gpus_per_rank", place_of(experiment, "gpus_per_rank")};
+  }
   return std::nullopt;
 }
 
@@ -76,6 +86,17 @@ Json to_json(const PlannedTask& planned) {
 }
 
 }  // namespace
+
+Capacity capacity_of(const std::vector<Slots>& hosts) {
+  Capacity capacity{0, 0, 0, 0};
+  for (const Slots& host : hosts) {
+    capacity.cpus += static_cast<int>(host.cpus.size());
+    capacity.gpus += static_cast<int>(host.gpus.size());
+    capacity.cpus_of_host = std::max(capacity.cpus_of_host, static_cast<int>(host.cpus.size()));
+    capacity.gpus_of_host = std::max(capacity.gpus_of_host, static_cast<int>(host.gpus.size()));
+  }
+  return capacity;
+}
 
 Plan make_plan(const Experiment& experiment, const std::vector<Task>& tasks, const Capacity& capacity,
                const std::vector<NumberedTask>& earlier) {

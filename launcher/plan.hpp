@@ -9,6 +9,7 @@
 
 #include "core/experiment.hpp"
 #include "core/task.hpp"
+#include "launcher/placement.hpp"
 
 namespace muster {
 
@@ -16,7 +17,11 @@ namespace muster {
 struct Capacity {
   int cpus = 1;
   int gpus = 0;
+  int cpus_of_host = 0;  ///< of the largest host; 0: all are on one
+  int gpus_of_host = 0;
 };
+
+Capacity capacity_of(const std::vector<Slots>& hosts);
 
 /// Why a task cannot run, ever, on what there is.
 struct Refusal {

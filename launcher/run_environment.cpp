@@ -51,7 +51,7 @@ void add(Json& json, const char* name, const std::string& text) {
 
 }  // namespace
 
-std::string describe_environment(const Slots& slots) {
+std::string describe_environment(const std::vector<Slots>& slots) {
   Json json{{"muster", version()}, {"host", own_identity().host}};
   const std::time_t now = std::time(nullptr);
   char time[32];
@@ -70,8 +70,12 @@ std::string describe_environment(const Slots& slots) {
   if (uname(&system) == 0) json["kernel"] = std::string(system.sysname) + " " + system.release;
   add(json, "mpirun", first_line_of("mpirun --version 2>/dev/null"));
   add(json, "cpu_model", cpu_model());
-  json["cpus"] = slots.cpus;
-  json["gpus"] = slots.gpus;
+  json["hosts"] = Json::array();
+  for (const Slots& host : slots) {
+    json["hosts"].push_back({{"name", host.host.empty() ? own_identity().host : host.host},
+                             {"cpus", host.cpus},
+                             {"gpus", host.gpus}});
+  }
   json["gpu_models"] = Json::array();
   for (const FoundGpu& gpu : probe_gpus()) {
     json["gpu_models"].push_back({{"name", gpu.name}, {"uuid", gpu.uuid}, {"bytes", gpu.memory}});

@@ -9,6 +9,6 @@ namespace muster {
 
 /// Host, user, folder, git commit of the current folder, versions, loaded modules, CPUs, GPUs, Slurm's ids.
 /// What is not there is left out.
-std::string describe_environment(const Slots& slots);
+std::string describe_environment(const std::vector<Slots>& slots);
 
 }  // namespace muster

@@ -107,7 +107,7 @@ class AsideFolder {
 };
 
 RunPaths make_run(const ExperimentPaths& experiment_paths, const Experiment& experiment, const Plan& plan,
-                  const Slots& slots) {
+                  const std::vector<Slots>& slots) {
   make_folders(experiment_paths.folder());
   const AsideFolder aside(experiment_paths.folder());
   const RunPaths run(aside.path());
@@ -169,8 +169,9 @@ EarlierRun earlier_run(const ExperimentPaths& experiment_paths, const std::vecto
 }
 
 OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
-                   const std::vector<Task>& tasks, const Slots& slots) {
-  const Capacity capacity{static_cast<int>(slots.cpus.size()), static_cast<int>(slots.gpus.size())};
+                   const std::vector<Task>& tasks, const std::vector<Slots>& slots,
+                   const LivenessOf& liveness_of) {
+  const Capacity capacity = capacity_of(slots);
   while (true) {
     const auto [same, numbers] = earlier_run(experiment_paths, tasks);
     Plan plan = make_plan(experiment, tasks, capacity, numbers);
@@ -178,7 +179,7 @@ OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& ex
     const RunPaths run = same ? *same : make_run(experiment_paths, experiment, plan, slots);
     if (!same && withdraw_if_second(experiment_paths, run, ids_of(tasks))) continue;
     try {
-      return {run, std::move(plan), std::make_unique<LauncherClaim>(run), !same};
+      return {run, std::move(plan), std::make_unique<LauncherClaim>(run, "", liveness_of), !same};
     } catch (const Error& error) {
       if (error.code() == ExitCode::busy || fs::exists(run.plan())) throw;
     }

@@ -52,6 +52,7 @@ struct OpenedRun {
 /// Error(resources) where a task has no room, Error(busy) where another launcher drives the run,
 /// Error(storage); then nothing is left of a new one.
 OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& experiment,
-                   const std::vector<Task>& tasks, const Slots& slots);
+                   const std::vector<Task>& tasks, const std::vector<Slots>& slots,
+                   const LivenessOf& liveness_of = liveness);
 
 }  // namespace muster

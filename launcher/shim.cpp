@@ -75,6 +75,7 @@ void bind_to(const std::vector<int>& cpus) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   bind_to(order.cpus);
+  for (const std::string& name : order.unset) unsetenv(name.c_str());
   for (const auto& [name, value] : order.environment) setenv(name.c_str(), value.c_str(), 1);
   if (!order.working_folder.empty() && chdir(order.working_folder.c_str()) != 0) {
     std::fprintf(stderr, "muster-shim: cannot enter '%s': %s\n", order.working_folder.c_str(),

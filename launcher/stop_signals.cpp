@@ -16,7 +16,7 @@ namespace {
 sigset_t handled_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&set, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGCHLD}) sigaddset(&set, signal);
   return set;
 }
 
@@ -46,6 +46,12 @@ void StopSignals::wait(std::chrono::milliseconds longest) {
   poll(&entry, 1, static_cast<int>(longest.count()));
   signalfd_siginfo info;
   while (read(descriptor_, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGUSR1) {
+      if (request_ == Request::none) time_is_short_ = true;
+      request_ = request_ == Request::none ? Request::save_and_stop : request_;
+      continue;
+    }
+    if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) time_is_short_ = false;
     if (info.ssi_signo == SIGINT) {
       request_ = request_ == Request::none ? Request::save_and_stop : Request::kill;
     } else if (info.ssi_signo == SIGTERM && request_ == Request::none) {

@@ -19,13 +19,30 @@ using Request = StopSignals::Request;
 /// Others' tasks change rarely, and their folders may be on a slow shared file system.
 constexpr auto kLookAtOthersEvery = std::chrono::milliseconds(500);
 
+/// The end of a gang wakes the launcher at once; with hundreds of gangs their logs must not be read each
+/// time.
+constexpr auto kLookAtLinesEvery = std::chrono::milliseconds(100);
+
+/// Of an allocation's end: to start ranks, save and end them takes as long.
+constexpr double kLeastUsefulSeconds = 30;
+
 std::string plural(int number, const std::string& noun) {
   return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
 }
 
 std::string placement_text(const Task& task, const GangOrder& order) {
-  std::string text = plural(task.resources.ranks, "rank") + " on CPUs " + format_cpu_list(order.cpus);
-  for (std::size_t i = 0; i < order.gpus.size(); ++i) text += (i == 0 ? ", GPUs " : ",") + order.gpus[i];
+  const Assignment given{order.ranks};
+  std::string text = plural(task.resources.ranks, "rank");
+  const std::vector<std::string> hosts = given.hosts();
+  if (hosts != std::vector<std::string>{""}) {
+    // Which CPUs and GPUs of a host a step gets, Slurm decides.
+    for (std::size_t i = 0; i < hosts.size(); ++i) text += (i == 0 ? " on " : ", ") + hosts[i];
+    const auto gpus = static_cast<int>(given.gpus().size());
+    return gpus == 0 ? text : text + " with " + plural(gpus, "GPU");
+  }
+  text += " on CPUs " + format_cpu_list(order.cpus);
+  const std::vector<std::string> gpus = given.gpus();
+  for (std::size_t i = 0; i < gpus.size(); ++i) text += (i == 0 ? ", GPUs " : ",") + gpus[i];
   if (order.environment.contains("OMPI_ALLOW_RUN_AS_ROOT"))
     text += " (as root: Open MPI is told that it may)";
   return text;
@@ -60,6 +77,8 @@ bool Supervisor::tick(Request request) {
   changed_ = false;
   const bool look_at_others = Clock::now() >= next_look_at_others_;
   if (look_at_others) next_look_at_others_ = Clock::now() + kLookAtOthersEvery;
+  look_at_lines_ = Clock::now() >= next_look_at_lines_;
+  if (look_at_lines_) next_look_at_lines_ = Clock::now() + kLookAtLinesEvery;
   for (SupervisedTask& task : tasks_) {
     if (task.phase == TaskPhase::followed && look_at_others) {
       pass_on_lines(task, false);
@@ -80,6 +99,37 @@ bool Supervisor::finished(Request request) const {
     if (task.phase == TaskPhase::active || task.phase == TaskPhase::unsettled) return false;
     return request != Request::none || task.phase == TaskPhase::over;
   });
+}
+
+bool Supervisor::out_of_time() const {
+  bool waits = false;
+  for (const SupervisedTask& task : tasks_) {
+    if (task.phase == TaskPhase::active || task.phase == TaskPhase::unsettled) return false;
+    if (task.phase != TaskPhase::waiting) continue;
+    if (has_time_for(task)) return false;
+    waits = true;
+  }
+  return waits;
+}
+
+void Supervisor::abandon() {
+  for (SupervisedTask& task : tasks_) {
+    if (task.phase == TaskPhase::active && task.claimant) allocation_.end(*task.claimant);
+  }
+}
+
+bool Supervisor::has_time_for(const SupervisedTask& task) const {
+  const auto deadline = allocation_.deadline();
+  // The first tasks of an allocation start whatever is known of them: there will never be more time.
+  if (!deadline || !started_any_) return true;
+  const double left =
+      *deadline - std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  double needed = seconds_to_first_gain(task.paths);
+  for (const SupervisedTask& other : tasks_) {
+    if (needed > 0) break;
+    if (other.phase == TaskPhase::over) needed = seconds_to_first_gain(other.paths);
+  }
+  return left > std::max(needed, kLeastUsefulSeconds);
 }
 
 void Supervisor::settle(SupervisedTask& task) {
@@ -144,8 +194,7 @@ void Supervisor::settle_ended(SupervisedTask& task, const AttemptView& view) {
 void Supervisor::adopt(SupervisedTask& task, const AttemptView& view) {
   task.adopted = true;
   task.claimant = view.claimant;
-  task.assignment = packer_.adopt(view.order ? view.order->cpus : std::vector<int>{},
-                                  view.order ? view.order->gpus : std::vector<std::string>{},
+  task.assignment = packer_.adopt({view.order ? view.order->ranks : std::vector<RankPlace>{}},
                                   task.task.resources.exclusive);
   log_.note(task.name + ": attempt " + std::to_string(view.number) + " still runs (process " +
             std::to_string(view.claimant->pid) + "); following it");
@@ -169,7 +218,10 @@ void Supervisor::follow_other(SupervisedTask& task, const AttemptView& view) {
 }
 
 void Supervisor::watch(SupervisedTask& task) {
-  pass_on_lines(task, false);
+  if (look_at_lines_) pass_on_lines(task, false);
+  // Its files are worth reading again when its shim has ended, or when nobody here can tell.
+  const auto lives = allocation_.shim_lives(AttemptPaths(task.paths.attempt(task.attempt)));
+  if (task.claimant && lives.value_or(false)) return;
   const AttemptView view = view_of(task);
   switch (view.phase) {
     case AttemptPhase::running:
@@ -213,7 +265,7 @@ void Supervisor::start_waiting() {
   std::vector<Packer::Waiting> queue;
   std::vector<SupervisedTask*> waiting;
   for (SupervisedTask& task : tasks_) {
-    if (task.phase != TaskPhase::waiting) continue;
+    if (task.phase != TaskPhase::waiting || !has_time_for(task)) continue;
     queue.push_back({task.name, task.task.resources});
     waiting.push_back(&task);
   }
@@ -224,6 +276,7 @@ void Supervisor::start_waiting() {
 void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
   // Counted from what was last seen: where another launcher has tried since, the number is taken, and we look
   // again.
+  started_any_ = true;
   ++task.attempt;
   task.adopted = false;
   task.claimant.reset();
@@ -320,7 +373,7 @@ void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) 
 }
 
 void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {
-  if (view.phase == AttemptPhase::vanished && view.order) {
+  if ((view.phase == AttemptPhase::vanished || task.told_to_end) && view.order) {
     const int ended = allocation_.end_leftovers(*view.order);
     if (ended > 0) {
       log_.note(task.name + ": ended " + plural(ended, "process") + " that attempt " +

@@ -38,6 +38,13 @@ class Supervisor {
   /// Nothing is left to do: all tasks are over, or, once a stop was requested, no gang of this run is left.
   bool finished(StopSignals::Request request) const;
 
+  /// Tasks wait, nothing runs, and none of them would get anywhere before the allocation ends.
+  bool out_of_time() const;
+
+  /// Another launcher took this one for dead and drives the run: ends the gangs of this one and touches
+  /// nothing else. They are fenced off already.
+  void abandon();
+
   const std::vector<SupervisedTask>& tasks() const { return tasks_; }
 
  private:
@@ -48,6 +55,7 @@ class Supervisor {
   void watch(SupervisedTask& task);
   void watch_coming_up(SupervisedTask& task);
   void start_waiting();
+  bool has_time_for(const SupervisedTask& task) const;
   void start(SupervisedTask& task, const Assignment& assignment);
   void stop(SupervisedTask& task, StopSignals::Request request);
   void finish(SupervisedTask& task, const AttemptView& view);
@@ -68,7 +76,10 @@ class Supervisor {
   Packer packer_;
   std::vector<SupervisedTask> tasks_;
   std::chrono::steady_clock::time_point next_look_at_others_{};
+  std::chrono::steady_clock::time_point next_look_at_lines_{};
+  bool look_at_lines_ = true;
   bool changed_ = false;
+  bool started_any_ = false;
 };
 
 }  // namespace muster

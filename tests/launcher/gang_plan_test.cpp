@@ -66,7 +66,7 @@ TEST(GangPlan, CommandOfMoreRanksGoesUnderMpirun) {
 }
 
 TEST(GangPlan, EnvironmentTellsCpusAndGpus) {
-  const Assignment assignment{{{0, 1}, {2, 3, 8}}, {"2", "3"}};
+  const Assignment assignment{{{"", {0, 1}, {"2"}}, {"", {2, 3, 8}, {"3"}}}};
   Task task = plugin_task(2);
   task.resources.cpus_per_rank = 2;
   const auto environment = gang_environment(task, kPaths, 2, assignment, kPrograms);
@@ -77,26 +77,26 @@ TEST(GangPlan, EnvironmentTellsCpusAndGpus) {
 }
 
 TEST(GangPlan, TaskWithoutGpusSeesNone) {
-  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{0}}, {}}, kPrograms),
+  EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{"", {0}, {}}}}, kPrograms),
               Contains(Pair("CUDA_VISIBLE_DEVICES", "")));
 }
 
 TEST(GangPlan, RanksOfOneHostLookForNoInterconnect) {
-  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}, {1}}, {}}, kPrograms),
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{"", {0}, {}}, {"", {1}, {}}}}, kPrograms),
               Contains(Pair("OMPI_MCA_pml", "ob1")));
-  EXPECT_THAT(gang_environment(exec_task({"c"}, 2), kPaths, 1, {{{0}, {1}}, {}}, kPrograms),
+  EXPECT_THAT(gang_environment(exec_task({"c"}, 2), kPaths, 1, {{{"", {0}, {}}, {"", {1}, {}}}}, kPrograms),
               Not(Contains(Key("OMPI_MCA_pml"))));
 }
 
 TEST(GangPlan, OnlyRootMayBeRoot) {
-  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}}, {}}, kPrograms),
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{"", {0}, {}}}}, kPrograms),
               Contains(Key("OMPI_ALLOW_RUN_AS_ROOT")));
-  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{0}}, {}}, {"/bin/muster-runner", false}),
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{"", {0}, {}}}}, {"/bin/muster-runner", false}),
               Not(Contains(Key("OMPI_ALLOW_RUN_AS_ROOT"))));
 }
 
 TEST(GangPlan, CommandHasItsParametersInTheEnvironment) {
-  const auto environment = gang_environment(exec_task({"c"}), kPaths, 1, {{{0}}, {}}, kPrograms);
+  const auto environment = gang_environment(exec_task({"c"}), kPaths, 1, {{{"", {0}, {}}}}, kPrograms);
   EXPECT_THAT(environment, Contains(Pair("MUSTER_PARAM_LR", "0.1")));
   EXPECT_THAT(environment, Contains(Pair("MUSTER_PARAM_EXCHANGE_ALGORITHM", "ring")));
   EXPECT_THAT(environment, Contains(Pair("MUSTER_SEED", "7")));

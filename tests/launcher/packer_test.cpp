@@ -39,17 +39,15 @@ TEST(Packer, GivesEachRankItsOwnCpusAndGpus) {
   Packer packer(slots(8, 4));
   const auto placed = packer.place({{"a", needs(2, 2, 2)}});
   ASSERT_EQ(placed.size(), 1u);
-  EXPECT_THAT(placed[0].assignment.rank_cpus, ElementsAre(ElementsAre(0, 1), ElementsAre(2, 3)));
-  EXPECT_THAT(placed[0].assignment.gpus, ElementsAre("0", "1", "2", "3"));
+  EXPECT_EQ(placed[0].assignment, (Assignment{{{"", {0, 1}, {"0", "1"}}, {"", {2, 3}, {"2", "3"}}}}));
 }
 
 TEST(Packer, UsesTheSlotsThereAreNotTheFirstNumbers) {
-  Packer packer({{3, 5, 9}, {"GPU-x", "GPU-y"}});
+  Packer packer(Slots{{3, 5, 9}, {"GPU-x", "GPU-y"}, ""});
   const auto placed = packer.place({{"a", needs(1, 2, 1)}, {"b", needs(1, 1, 1)}});
   ASSERT_EQ(placed.size(), 2u);
-  EXPECT_THAT(placed[0].assignment.rank_cpus, ElementsAre(ElementsAre(3, 5)));
-  EXPECT_THAT(placed[1].assignment.rank_cpus, ElementsAre(ElementsAre(9)));
-  EXPECT_THAT(placed[1].assignment.gpus, ElementsAre("GPU-y"));
+  EXPECT_EQ(placed[0].assignment, (Assignment{{{"", {3, 5}, {"GPU-x"}}}}));
+  EXPECT_EQ(placed[1].assignment, (Assignment{{{"", {9}, {"GPU-y"}}}}));
 }
 
 TEST(Packer, FillsGapsBehindATaskThatDoesNotFit) {
@@ -86,8 +84,7 @@ TEST(Packer, OversubscribedRanksShareTheCpusEvenlyAndAlone) {
   crowded.oversubscribe = true;
   const auto placed = packer.place({{"crowded", crowded}, {"b", needs(1)}});
   ASSERT_THAT(indices(placed), ElementsAre(0));
-  EXPECT_THAT(placed[0].assignment.rank_cpus,
-              ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(0), ElementsAre(1)));
+  EXPECT_EQ(placed[0].assignment, (Assignment{{{"", {0}, {}}, {"", {1}, {}}, {"", {0}, {}}, {"", {1}, {}}}}));
 }
 
 TEST(Packer, OversubscriptionSharesNoGpu) {
@@ -99,11 +96,11 @@ TEST(Packer, OversubscriptionSharesNoGpu) {
 
 TEST(Packer, AdoptedGangKeepsItsSlotsTillItEnds) {
   Packer packer(slots(2, 2));
-  const Assignment adopted = packer.adopt({0, 7}, {"1"}, false);
+  const Assignment adopted = packer.adopt({{{"", {0, 7}, {"1"}}}}, false);
   EXPECT_THAT(adopted.cpus(), ElementsAre(0));
   const auto placed = packer.place({{"a", needs(1, 1, 1)}, {"b", needs(1)}});
   ASSERT_THAT(indices(placed), ElementsAre(0));
-  EXPECT_THAT(placed[0].assignment.gpus, ElementsAre("0"));
+  EXPECT_THAT(placed[0].assignment.gpus(), ElementsAre("0"));
   packer.release(adopted, false);
   EXPECT_THAT(indices(packer.place({{"b", needs(1)}})), ElementsAre(0));
 }
@@ -170,9 +167,10 @@ TEST(Packer, NeverSharesACpuOrAGpuAndStartsEverything) {
         }
         const auto own = assignment.cpus();
         cpus.insert(own.begin(), own.end());
-        gpus.insert(assignment.gpus.begin(), assignment.gpus.end());
-        ASSERT_EQ(assignment.rank_cpus.size(), static_cast<std::size_t>(task.ranks));
-        ASSERT_EQ(assignment.gpus.size(), static_cast<std::size_t>(task.ranks * task.gpus_per_rank));
+        const auto own_gpus = assignment.gpus();
+        gpus.insert(own_gpus.begin(), own_gpus.end());
+        ASSERT_EQ(assignment.ranks.size(), static_cast<std::size_t>(task.ranks));
+        ASSERT_EQ(own_gpus.size(), static_cast<std::size_t>(task.ranks * task.gpus_per_rank));
         const std::size_t wanted = static_cast<std::size_t>(task.ranks * task.cpus_per_rank);
         ASSERT_EQ(own.size(), std::min(wanted, machine.cpus.size())) << "seed " << seed;
       }
@@ -189,6 +187,54 @@ TEST(Packer, NeverSharesACpuOrAGpuAndStartsEverything) {
     EXPECT_TRUE(packer.idle());
     EXPECT_THAT(packer.place({}), IsEmpty());
   }
+}
+
+std::vector<Slots> hosts(int number, int cpus, int gpus) {
+  std::vector<Slots> all;
+  for (int index = 0; index < number; ++index) {
+    all.push_back(slots(cpus, gpus));
+    all.back().host = "n" + std::to_string(index + 1);
+  }
+  return all;
+}
+
+TEST(Packer, FillsTheHostThatATaskFitsBest) {
+  Packer packer(hosts(2, 4, 4));
+  ASSERT_EQ(packer.place({{"a", needs(1, 1, 3)}}).size(), 1u);
+  const auto placed = packer.place({{"one", needs(1, 1, 1)}, {"four", needs(4, 1, 1)}});
+  ASSERT_EQ(placed.size(), 2u) << "the small task left no host whole for the large one";
+  EXPECT_THAT(placed[0].assignment.hosts(), ElementsAre("n1"));
+  EXPECT_THAT(placed[1].assignment.hosts(), ElementsAre("n2"));
+}
+
+TEST(Packer, SpreadsOnlyWhatFitsNoHost) {
+  Packer packer(hosts(3, 4, 2));
+  const auto placed = packer.place({{"small", needs(2)}, {"two", needs(2, 2)}, {"six", needs(6, 1)}});
+  ASSERT_THAT(indices(placed), ElementsAre(0, 1)) << "six ranks wait for two hosts with room for three each";
+  EXPECT_EQ(placed[1].assignment.hosts().size(), 1u);
+  packer.release(placed[1].assignment, false);
+  const auto six = packer.place({{"six", needs(6, 1)}});
+  ASSERT_EQ(six.size(), 1u);
+  const auto& ranks = six[0].assignment.ranks;
+  EXPECT_EQ(ranks[0].host, ranks[2].host);
+  EXPECT_NE(ranks[2].host, ranks[3].host);
+  EXPECT_EQ(ranks[3].host, ranks[5].host);
+}
+
+TEST(Packer, SpreadTaskNeedsRoomForItsShareOnEachHost) {
+  EXPECT_TRUE(Packer(hosts(2, 4, 2)).can_fit(needs(4, 1, 1)));
+  EXPECT_FALSE(Packer(hosts(2, 4, 2)).can_fit(needs(6, 1, 1)));
+  EXPECT_FALSE(Packer(hosts(2, 4, 4)).can_fit(needs(5, 1, 1))) << "five ranks are not halved";
+  EXPECT_FALSE(Packer(hosts(2, 4, 2)).can_fit(needs(1, 1, 3))) << "one rank is never split";
+}
+
+TEST(Packer, SpreadTaskGivesBackWhatItTook) {
+  Packer packer(hosts(2, 4, 2));
+  const auto placed = packer.place({{"a", needs(4, 2, 1)}});
+  ASSERT_EQ(placed.size(), 1u);
+  EXPECT_THAT(packer.place({{"b", needs(1)}}), IsEmpty());
+  packer.release(placed[0].assignment, false);
+  EXPECT_EQ(packer.place({{"a", needs(4, 2, 1)}}).size(), 1u);
 }
 
 }  // namespace

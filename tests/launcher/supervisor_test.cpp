@@ -70,7 +70,7 @@ TEST_F(Supervised, FourTasksAtOnceHaveFourGpus) {
         "done; exit 1",
         one_gpu);
   }
-  ASSERT_TRUE(drive({{0, 1, 2, 3}, gpu_names_}));
+  ASSERT_TRUE(drive({{0, 1, 2, 3}, gpu_names_, ""}));
   EXPECT_EQ(states_.count(TaskState::done), 4u);
   std::ifstream file(root_ / "gpus");
   std::multiset<std::string> gpus;
@@ -85,7 +85,7 @@ TEST_F(Supervised, ExclusiveTaskSeesNoOther) {
   add_task(script + "rm busy/$MUSTER_TASK_ID", {});
   add_task(script + "ls busy | wc -l > seen; rm busy/$MUSTER_TASK_ID", alone);
   add_task(script + "rm busy/$MUSTER_TASK_ID", {});
-  ASSERT_TRUE(drive({{0, 1, 2, 3}, {}}));
+  ASSERT_TRUE(drive({{0, 1, 2, 3}, {}, ""}));
   EXPECT_EQ(states_.count(TaskState::done), 3u);
   EXPECT_EQ(testing::text_of(root_ / "seen"), "1\n");
 }
@@ -97,7 +97,7 @@ TEST_F(Supervised, MoreTasksThanSlotsAllGetTheirTurn) {
     resources.cpus_per_rank = 1 + task % 3;
     add_task("echo $MUSTER_CPUS >> cpus", resources);
   }
-  ASSERT_TRUE(drive({{0, 1, 2}, {}}));
+  ASSERT_TRUE(drive({{0, 1, 2}, {}, ""}));
   EXPECT_EQ(states_.count(TaskState::done), 12u);
 }
 

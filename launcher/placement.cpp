@@ -1,0 +1,28 @@
+#include "launcher/placement.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace muster {
+
+std::vector<std::string> Assignment::hosts() const {
+  std::vector<std::string> names;
+  for (const RankPlace& rank : ranks) {
+    if (std::find(names.begin(), names.end(), rank.host) == names.end()) names.push_back(rank.host);
+  }
+  return names;
+}
+
+std::vector<int> Assignment::cpus() const {
+  std::set<int> all;
+  for (const RankPlace& rank : ranks) all.insert(rank.cpus.begin(), rank.cpus.end());
+  return {all.begin(), all.end()};
+}
+
+std::vector<std::string> Assignment::gpus() const {
+  std::vector<std::string> all;
+  for (const RankPlace& rank : ranks) all.insert(all.end(), rank.gpus.begin(), rank.gpus.end());
+  return all;
+}
+
+}  // namespace muster

@@ -1,0 +1,47 @@
+#pragma once
+/// Drives a run to its end on what there is: this machine, or the Slurm job that this process runs in.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/run_paths.hpp"
+#include "launcher/allocation.hpp"
+#include "launcher/launcher_claim.hpp"
+#include "launcher/plan.hpp"
+#include "slurm/batch_system.hpp"
+
+namespace muster {
+
+/// Where gangs run, and, inside a job, the batch system around it.
+struct Place {
+  std::optional<OwnJob> job;
+  std::unique_ptr<BatchSystem> system;  ///< set inside a job
+  LivenessOf liveness_of;
+  std::unique_ptr<Allocation> allocation;
+};
+
+/// `cpus` or `gpus` given: this machine, whatever job there is.
+Place find_place(std::optional<int> cpus, std::optional<int> gpus);
+
+struct DriveOptions {
+  bool quiet = false;
+  bool json = false;
+  std::string part;  ///< "task-7" where this launcher drives that task alone; as in RunPaths::launcher_claim
+};
+
+/// A run that this process holds.
+struct RunToDrive {
+  ExperimentPaths experiment;
+  RunPaths paths;
+  Plan plan;  ///< what is driven of it
+  std::unique_ptr<LauncherClaim> claim;
+  bool is_new = false;
+};
+
+/// Returns the exit code. What a job's time limit left undone goes back into the queue before it returns.
+int drive_run(RunToDrive run, Place& place, const DriveOptions& options);
+
+}  // namespace muster

@@ -1,0 +1,125 @@
+#include "launcher/slurm_allocation.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "slurm/job_request.hpp"
+#include "slurm/job_steps.hpp"
+
+namespace muster {
+
+namespace {
+
+constexpr const char* kStepName = "MUSTER_STEP";
+
+/// `mpirun --host a:2,b:2`, for a Slurm whose srun cannot start MPI.
+std::vector<std::string> over_hosts(std::vector<std::string> mpirun, const Assignment& assignment) {
+  std::string hosts;
+  for (const std::string& host : assignment.hosts()) {
+    const auto ranks = std::count_if(assignment.ranks.begin(), assignment.ranks.end(),
+                                     [&](const RankPlace& rank) { return rank.host == host; });
+    hosts += (hosts.empty() ? "" : ",") + host + ":" + std::to_string(ranks);
+  }
+  mpirun.insert(mpirun.begin() + 1, {"--host", hosts});
+  return mpirun;
+}
+
+}  // namespace
+
+std::vector<Slots> slots_of(const OwnJob& job) {
+  std::vector<Slots> slots;
+  for (const JobHost& host : job.hosts) {
+    Slots of_host;
+    of_host.host = host.name;
+    for (int cpu = 0; cpu < host.cpus; ++cpu) of_host.cpus.push_back(cpu);
+    for (int gpu = 0; gpu < host.gpus; ++gpu) of_host.gpus.push_back(std::to_string(gpu));
+    slots.push_back(std::move(of_host));
+  }
+  return slots;
+}
+
+SlurmAllocation::SlurmAllocation(SlurmAllocationOptions options)
+    : options_(std::move(options)),
+      shims_({{}, options_.program_folder, options_.working_folder}),
+      slots_(slots_of(options_.job)) {
+  programs_.runner = options_.program_folder / "muster-runner";
+  programs_.as_root = geteuid() == 0;
+}
+
+std::optional<double> SlurmAllocation::deadline() const {
+  if (!options_.job.end) return std::nullopt;
+  return static_cast<double>(*options_.job.end);
+}
+
+bool SlurmAllocation::by_srun(const Task& task) const {
+  return !needs_mpirun(task) || options_.capabilities.has_pmix();
+}
+
+void SlurmAllocation::check(const Task& task) const {
+  if (by_srun(task)) return;
+  if (task.resources.gpus_per_rank > 0) {
+    throw Error(
+        ExitCode::config,
+        "this Slurm's srun cannot start MPI ranks (no PMIx), and mpirun cannot give them GPUs of their "
+        "own beside other tasks",
+        "ask the site for Slurm's PMIx plugin, or use one rank a task");
+  }
+  shims_.check(task);
+}
+
+GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int attempt,
+                                 const Assignment& assignment) const {
+  GangOrder order;
+  order.environment = gang_environment(task, paths, attempt, assignment, programs_);
+  order.environment.erase("MUSTER_CPUS");
+  order.environment[kStepName] = "muster-" + task.id + "-" + std::to_string(attempt);
+  if (const auto end = deadline()) order.environment["MUSTER_DEADLINE"] = std::to_string(*end);
+  if (task.resources.gpus_per_rank > 0) order.environment.erase("CUDA_VISIBLE_DEVICES");
+  const std::vector<std::string> hosts = assignment.hosts();
+  if (hosts.size() > 1) {
+    for (const char* single_host : {"OMPI_MCA_pml", "OMPI_MCA_btl", "OMPI_MCA_osc"})
+      order.environment.erase(single_host);
+  }
+  if (by_srun(task)) {
+    StepRequest step;
+    step.hosts = hosts;
+    step.ranks = task.resources.ranks;
+    step.cpus_per_rank = task.resources.cpus_per_rank;
+    step.gpus_per_rank = task.resources.gpus_per_rank;
+    step.mpi = task.resources.ranks > 1;
+    step.oversubscribe = task.resources.oversubscribe;
+    step.job_name = order.environment[kStepName];
+    order.argv = srun_arguments(options_.capabilities, step);
+    const auto command = rank_command(task, paths, attempt, programs_);
+    order.argv.insert(order.argv.end(), command.begin(), command.end());
+    for (const auto& [name, value] : srun_environment(options_.capabilities, step)) {
+      if (value.empty()) {
+        order.unset.push_back(name);
+      } else {
+        order.environment[name] = value;
+      }
+    }
+  } else {
+    order.argv = over_hosts(gang_command(task, paths, attempt, programs_), assignment);
+    // Without it the daemons of gangs on one host wait for each other.
+    order.environment["OMPI_MCA_plm_slurm_args"] = "--overlap";
+  }
+  order.ranks = assignment.ranks;
+  order.claim = paths.claim(attempt);
+  order.working_folder = options_.working_folder;
+  order.launcher = own_identity();
+  return order;
+}
+
+int SlurmAllocation::end_leftovers(const GangOrder& order) {
+  int ended = shims_.end_leftovers(order);
+  const auto name = order.environment.find(kStepName);
+  // Steps of an earlier job ended with it.
+  if (name != order.environment.end() && order.launcher.job == options_.job.id)
+    ended += cancel_steps(options_.job.id, name->second);
+  return ended;
+}
+
+}  // namespace muster

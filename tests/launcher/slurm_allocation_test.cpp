@@ -1,0 +1,89 @@
+#include "launcher/slurm_allocation.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.hpp"
+
+namespace muster {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Key;
+using ::testing::Not;
+using ::testing::Pair;
+
+Task task_of(int ranks, int gpus_per_rank) {
+  Task task;
+  task.id = "89ef";
+  task.label = "b";
+  task.workload = "ddp";
+  task.plugin = "/lib/ddp.so";
+  task.resources.ranks = ranks;
+  task.resources.gpus_per_rank = gpus_per_rank;
+  return task;
+}
+
+SlurmAllocation allocation(std::vector<std::string> mpi = {"pmix", "none"}) {
+  OwnJob job;
+  job.id = "12";
+  job.hosts = {{"n1", 4, 2}, {"n2", 4, 2}};
+  job.end = 2000;
+  SlurmCapabilities capabilities;
+  capabilities.version = {22, 5, "22.05.8"};
+  capabilities.select_type = "select/cons_tres";
+  capabilities.mpi = std::move(mpi);
+  return SlurmAllocation({job, capabilities, liveness, "/bin", "/work"});
+}
+
+Assignment on(std::vector<std::string> hosts, std::vector<std::string> gpus_of_rank = {}) {
+  Assignment assignment;
+  for (const std::string& host : hosts) assignment.ranks.push_back({host, {0}, gpus_of_rank});
+  return assignment;
+}
+
+const TaskPaths kPaths("/runs/e/tasks/b-89ef");
+
+TEST(SlurmAllocation, HasTheSlotsOfEachHost) {
+  const auto slots = allocation().slots();
+  ASSERT_EQ(slots.size(), 2u);
+  EXPECT_EQ(slots[1].host, "n2");
+  EXPECT_EQ(slots[1].cpus.size(), 4u);
+  EXPECT_THAT(slots[1].gpus, ElementsAre("0", "1"));
+}
+
+TEST(SlurmAllocation, GangIsAStepOnTheHostsThatThePackerChose) {
+  const GangOrder order = allocation().order(task_of(2, 1), kPaths, 3, on({"n2", "n2"}, {"0"}));
+  EXPECT_EQ(order.argv.front(), "srun");
+  EXPECT_THAT(order.argv, Contains("/bin/muster-runner"));
+  EXPECT_THAT(order.environment, Contains(Pair("MUSTER_DEADLINE", ::testing::StartsWith("2000"))));
+  EXPECT_THAT(order.environment, Not(Contains(Key("CUDA_VISIBLE_DEVICES")))) << "Slurm names a step's GPUs";
+  EXPECT_THAT(order.environment, Contains(Key("OMPI_MCA_btl")));
+  EXPECT_THAT(order.cpus, ElementsAre()) << "the shim beside the launcher must not bind srun";
+  EXPECT_EQ(order.ranks[1].host, "n2");
+}
+
+TEST(SlurmAllocation, RanksOnSeveralHostsMayUseTheInterconnect) {
+  const GangOrder order = allocation().order(task_of(2, 0), kPaths, 1, on({"n1", "n2"}));
+  EXPECT_THAT(order.environment, Not(Contains(Key("OMPI_MCA_btl"))));
+  EXPECT_THAT(order.environment, Contains(Pair("CUDA_VISIBLE_DEVICES", "")));
+}
+
+TEST(SlurmAllocation, WithoutPmixMpirunStartsRanksOnTheirHosts) {
+  const GangOrder order =
+      allocation({"none", "pmi2"}).order(task_of(3, 0), kPaths, 1, on({"n1", "n1", "n2"}));
+  ASSERT_GT(order.argv.size(), 3u);
+  EXPECT_EQ(order.argv[0], "mpirun");
+  EXPECT_EQ(order.argv[1], "--host");
+  EXPECT_EQ(order.argv[2], "n1:2,n2:1");
+  EXPECT_THAT(order.environment, Contains(Pair("OMPI_MCA_plm_slurm_args", "--overlap")));
+}
+
+TEST(SlurmAllocation, WithoutPmixGpusOfMpiRanksAreRefused) {
+  EXPECT_THROW(allocation({"none"}).check(task_of(2, 1)), Error);
+  EXPECT_NO_THROW(allocation({"none"}).check(task_of(1, 1)));
+}
+
+}  // namespace
+}  // namespace muster
