@@ -142,9 +142,15 @@ TEST(Gradients, EqualTheMeanOfTheShardsWithLocalBatchNorm) {
 }
 
 class GradientsOfAlgorithm : public testing::TestWithParam<ExchangeAlgorithm> {};
+std::string case_name(const ::testing::TestParamInfo<GradientsOfAlgorithm::ParamType>& info) {
+  const char* const names[] = {"library", "ring", "tree", "parameter_server"};
+  return std::string(names[static_cast<int>(info.param)]);
+}
+
 INSTANTIATE_TEST_SUITE_P(, GradientsOfAlgorithm,
                          testing::Values(ExchangeAlgorithm::library, ExchangeAlgorithm::ring,
-                                         ExchangeAlgorithm::tree, ExchangeAlgorithm::parameter_server));
+                                         ExchangeAlgorithm::tree, ExchangeAlgorithm::parameter_server),
+                         case_name);
 
 TEST_P(GradientsOfAlgorithm, AreTheSameSumsWithTheBytesOfItsFormula) {
   const ExchangeAlgorithm algorithm = GetParam();

@@ -101,9 +101,15 @@ TEST_F(DdpTrainingTest, TestsOnlyTheEpochsThatItIsAskedTo) {
 
 class DdpTrainingResumes : public DdpTrainingTest,
                            public testing::WithParamInterface<std::tuple<int, const char*, const char*>> {};
+std::string case_name(const ::testing::TestParamInfo<DdpTrainingResumes::ParamType>& info) {
+  const auto [ranks, precision, norm] = info.param;
+  return std::to_string(ranks) + "_ranks_" + precision + "_" + norm;
+}
+
 INSTANTIATE_TEST_SUITE_P(RanksPrecisionAndNorm, DdpTrainingResumes,
                          testing::Values(std::tuple{1, "fp32", "local"}, std::tuple{2, "bf16", "local"},
-                                         std::tuple{3, "fp32", "local"}, std::tuple{2, "fp32", "sync"}));
+                                         std::tuple{3, "fp32", "local"}, std::tuple{2, "fp32", "sync"}),
+                         case_name);
 
 /// Stopped after any step (before and after the buckets settle, within an epoch, at its end, at the last
 /// step), started again from the checkpoint: the same weights and rows, bit for bit.

@@ -60,11 +60,18 @@ void descend(torch::nn::Sequential& net) {
 }
 
 class GradientExchangeOn : public testing::TestWithParam<std::tuple<int, ExchangeAlgorithm>> {};
+std::string case_name(const ::testing::TestParamInfo<GradientExchangeOn::ParamType>& info) {
+  const char* const names[] = {"library", "ring", "tree", "parameter_server"};
+  return std::to_string(std::get<0>(info.param)) + "_ranks_" +
+         names[static_cast<int>(std::get<1>(info.param))];
+}
+
 INSTANTIATE_TEST_SUITE_P(RanksAndAlgorithms, GradientExchangeOn,
                          testing::Combine(testing::Values(1, 2, 3, 4),
                                           testing::Values(ExchangeAlgorithm::library, ExchangeAlgorithm::ring,
                                                           ExchangeAlgorithm::tree,
-                                                          ExchangeAlgorithm::parameter_server)));
+                                                          ExchangeAlgorithm::parameter_server)),
+                         case_name);
 
 TEST_P(GradientExchangeOn, GivesEveryRankTheFullBatchsGradients) {
   const auto [ranks, algorithm] = GetParam();

@@ -59,7 +59,12 @@ INSTANTIATE_TEST_SUITE_P(Shards, SyncBatchNormOn,
                                          std::vector<std::int64_t>{4, 8, 12},
                                          std::vector<std::int64_t>{3, 6, 9, 12},
                                          std::vector<std::int64_t>{1, 12},
-                                         std::vector<std::int64_t>{7, 8, 12}));
+                                         std::vector<std::int64_t>{7, 8, 12}),
+                         [](const auto& info) {
+                           std::string name = "ending_at";
+                           for (const std::int64_t end : info.param) name += "_" + std::to_string(end);
+                           return name;
+                         });
 
 TEST_P(SyncBatchNormOn, EqualsBatchNormOfTheJointBatch) {
   const auto ends = GetParam();

@@ -39,11 +39,20 @@ TEST_P(SgdAgainstTorch, TakesTheSameSteps) {
   EXPECT_LT((ours - theirs).abs().max().item<double>(), type == torch::kFloat64 ? 1e-14 : 2e-6);
 }
 
+std::string case_name(const ::testing::TestParamInfo<SgdAgainstTorch::ParamType>& info) {
+  const auto [momentum, nesterov, type] = info.param;
+  return std::string(nesterov       ? "nesterov_"
+                     : momentum > 0 ? "momentum_"
+                                    : "plain_") +
+         (type == torch::kFloat64 ? "fp64" : "fp32");
+}
+
 INSTANTIATE_TEST_SUITE_P(Options, SgdAgainstTorch,
                          ::testing::Values(std::tuple{0.0, false, torch::kFloat32},
                                            std::tuple{0.9, false, torch::kFloat32},
                                            std::tuple{0.9, true, torch::kFloat32},
-                                           std::tuple{0.9, true, torch::kFloat64}));
+                                           std::tuple{0.9, true, torch::kFloat64}),
+                         case_name);
 
 TEST(Sgd, RefusesNesterovWithoutMomentum) {
   EXPECT_THROW(Sgd({}, {.momentum = 0, .weight_decay = 0, .nesterov = true}), Error);

@@ -86,10 +86,18 @@ TEST_P(Winograd, HasTheSameBitsWhateverTheThreads) {
               torch::equal(one.dweight, three.dweight));
 }
 
+std::string case_name(const ::testing::TestParamInfo<Winograd::ParamType>& info) {
+  const auto [images, in, out, height, width] = info.param;
+  std::string name = std::to_string(images);
+  for (const auto size : {in, height, width}) name += "x" + std::to_string(size);
+  return name + "_to_" + std::to_string(out);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, Winograd,
                          ::testing::Values(Case{1, 32, 32, 2, 2}, Case{3, 32, 64, 6, 4},
                                            Case{5, 64, 32, 10, 14}, Case{8, 96, 160, 8, 8},
-                                           Case{16, 64, 128, 16, 16}));
+                                           Case{16, 64, 128, 16, 16}),
+                         case_name);
 
 TEST(WinogradWeight, FollowsTheWeight) {
   const auto x = torch::randn({2, 32, 4, 4}).contiguous(torch::MemoryFormat::ChannelsLast);

@@ -116,7 +116,9 @@ WorkloadSchema ddp_schema() {
   WorkloadSchema schema;
   schema.name = "ddp";
   ParameterSpec data{.name = "data.path", .type = ParameterType::string, .default_value = "synthetic"};
-  data.help = "CIFAR-10 or -100: a folder or .tar.gz in either official layout; 'synthetic' needs no files";
+  data.help =
+      "CIFAR-10 or -100: a folder or .tar.gz in either official layout, a relative path from the folder in "
+      "which muster is called; 'synthetic' needs no files";
   data.choices = {"synthetic"};
   data.is_data_path = true;
   ParameterSpec log_every =
