@@ -9,6 +9,7 @@
 #include "launcher/command_plan.hpp"
 #include "launcher/command_run.hpp"
 #include "launcher/command_status.hpp"
+#include "launcher/usage_error.hpp"
 
 namespace muster {
 
@@ -27,7 +28,8 @@ int run_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? exit_code : static_cast<int>(ExitCode::usage);
+    if (error.get_exit_code() != 0) throw usage_error(app, error);
+    app.exit(error);  // Prints what --help or --version asked for.
   }
   return exit_code;
 }

@@ -97,9 +97,16 @@ TEST_F(PlanCommand, HasAnExitCodeAndOneErrorForEachMistake) {
     EXPECT_NE(errors().find(message), std::string::npos) << errors();
     EXPECT_FALSE(fs::exists(folder_ / "results"));
   };
-  expect(2, "required", {"plan"});
+  expect(2, "muster: error: FILE is required; see 'muster plan --help'\n", {"plan"});
   expect(2, "--cpus", {"plan", "x.toml", "--cpus", "none"});
-  expect(2, "subcommand", {});
+  expect(2, "muster: error: 'muster plan' has no option '--cpu'; did you mean '--cpus'?\n",
+         {"plan", "x.toml", "--cpu", "2"});
+  expect(2, "muster: error: 'muster plan' has no option '--jsno'; did you mean '--json'?\n",
+         {"plan", "--jsno=yes", "x.toml"});
+  expect(2, "muster: error: 'muster plan' takes no 'y.toml' here; see 'muster plan --help'\n",
+         {"plan", "x.toml", "y.toml"});
+  expect(2, "muster: error: there is no command 'plna'; did you mean 'plan'?\n", {"plna", "x.toml"});
+  expect(2, "muster: error: a command is missing; known are: plan, run,", {});
   expect(3, "muster: error: cannot read 'none.toml': No such file or directory; check the path\n",
          {"plan", "none.toml"});
   write_experiment("[resources]\nranks = \"2\"\n");
