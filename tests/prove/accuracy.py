@@ -48,6 +48,22 @@ def percent(values: list[float]) -> str:
     return f"{' '.join(f'{100 * v:.2f}' for v in values)}  mean {100 * mean(values):.2f}{spread}"
 
 
+def judge_resnet9(scores_by_ranks: dict[int, list[float]], verdict: proof.Verdict) -> None:
+    for ranks in (1, 2):
+        scores = scores_by_ranks.get(ranks, [])
+        verdict.at_least(f"ResNet-9 on {ranks} rank(s), seeds", len(scores), len(SEEDS))
+        what = f"ResNet-9 on {ranks} rank(s), % right, against Python's {100 * PYTHON_ACCURACY:.1f} less 1.5"
+        verdict.at_least(what, 100 * mean(scores or [0]), 100 * PYTHON_ACCURACY - 1.5)
+
+
+def judge_resnet50(scores_by_ranks: dict[int, list[float]], verdict: proof.Verdict) -> None:
+    difference = mean(scores_by_ranks[2]) - mean(scores_by_ranks[1])
+    error = sum(stdev(s) ** 2 / len(s) for s in scores_by_ranks.values()) ** 0.5
+    print(f"ResNet-50, 2 ranks less 1 rank: {100 * difference:+.2f} points, error {100 * error:.2f}")
+    verdict.at_most("ResNet-50: |difference| in standard errors, or points where those are below 1",
+                    100 * abs(difference) / max(1.0, 100 * error), 3)  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=proof.ROOT / "results" / "runs" / "accuracy")
@@ -60,17 +76,13 @@ def main() -> None:
 
     if arguments.only != "resnet50":
         proof.muster_run(prepared("resnet9_cifar10", data, runs, {}), runs)
+        scores_by_ranks = {}
         for ranks, last in sorted(last_rows(runs, "resnet9_cifar10").items()):
-            scores = [row["test_accuracy"] for row in last]
+            scores_by_ranks[ranks] = [row["test_accuracy"] for row in last]
             rate = mean(row["images_per_second"] for row in last)
-            print(
-                f"ResNet-9, 24 epochs, {ranks} rank(s), % right: {percent(scores)}; {rate:.0f} images/s",
-                flush=True,
-            )
-            what = (
-                f"ResNet-9 on {ranks} rank(s), % right, against Python's {100 * PYTHON_ACCURACY:.1f} less 1.5"
-            )
-            verdict.at_least(what, 100 * mean(scores), 100 * PYTHON_ACCURACY - 1.5)
+            right = percent(scores_by_ranks[ranks])
+            print(f"ResNet-9, 24 epochs, {ranks} rank(s), % right: {right}; {rate:.0f} images/s", flush=True)
+        judge_resnet9(scores_by_ranks, verdict)
 
     if arguments.only != "resnet9":
         epochs = arguments.resnet50_epochs
@@ -83,11 +95,7 @@ def main() -> None:
         for ranks, last in sorted(last_rows(runs, f"cifar10_ddp_{epochs}_epochs").items()):
             scores_by_ranks[ranks] = [row["test_accuracy"] for row in last]
             print(f"ResNet-50, {epochs} epochs, {ranks} rank(s), % right: {percent(scores_by_ranks[ranks])}")
-        difference = mean(scores_by_ranks[2]) - mean(scores_by_ranks[1])
-        error = sum(stdev(s) ** 2 / len(s) for s in scores_by_ranks.values()) ** 0.5
-        print(f"ResNet-50, 2 ranks less 1 rank: {100 * difference:+.2f} points, error {100 * error:.2f}")
-        verdict.at_most("ResNet-50: |difference| in standard errors, or points where those are below 1",
-                        100 * abs(difference) / max(1.0, 100 * error), 3)  # fmt: skip
+        judge_resnet50(scores_by_ranks, verdict)
     verdict.finish()
 
 

@@ -71,7 +71,8 @@ def ours(precision: str, ranks: int, steps: int, copies: int = 1) -> list[float]
 
 def torchrun(script: str, *arguments: str) -> list[str | Path]:
     return [
-        proof.PEERS_PYTHON.with_name("torchrun"), "--standalone", "--nproc-per-node", "2", proof.PEERS / script, *arguments,
+        proof.PEERS_PYTHON.with_name("torchrun"), "--standalone", "--nproc-per-node", "2",
+        proof.PEERS / script, *arguments,
     ]  # fmt: skip
 
 

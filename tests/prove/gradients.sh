@@ -3,7 +3,7 @@
 set -euo pipefail
 status=0
 for ranks in 2 3 4; do
-  OMP_NUM_THREADS=1 mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 -n "$ranks" \
+  GTEST_COLOR=no OMP_NUM_THREADS=1 mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 -n "$ranks" \
     "$MUSTER_BUILD/tests/ddp_gradients_test" --gtest_brief=1 "$@" || status=1
 done
 if ((status == 0)); then echo "verdict: PASS"; else echo "verdict: FAIL"; fi
