@@ -122,7 +122,7 @@ BREAKS = [
         "a launcher does not ask whether another drives the run",
         "errors 'two launchers on one run'",
         "launcher/launcher_claim.cpp",
-        "    if (state != RunHolder::nobody) throw_busy(run, holder, state);\n",
+        "    if (state != RunHolder::nobody) throw_busy(run, part_, holder, state);\n",
         "",
         "two launchers on one run",
     ),
