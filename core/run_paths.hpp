@@ -43,6 +43,9 @@ class AttemptPaths {
     return folder_ / "gang.json";
   }  ///< shim: what it was asked to start, where
   std::filesystem::path exit_record() const { return folder_ / "exit.json"; }  ///< shim: how the gang ended
+  std::filesystem::path rank_end(int rank) const {
+    return folder_ / ("rank-" + std::to_string(rank));
+  }  ///< of a step of Slurm's: how this rank ended
   std::filesystem::path failure(int rank) const {
     return folder_ / ("failure-" + std::to_string(rank) + ".json");
   }

@@ -8,12 +8,12 @@
 namespace muster {
 
 std::string exit_record_to_json(const ExitRecord& record) {
-  return nlohmann::ordered_json{{"exit_code", record.exit_code},
-                                {"signal", record.signal},
-                                {"started", record.started},
-                                {"ended", record.ended}}
-             .dump() +
-         "\n";
+  nlohmann::ordered_json json{{"exit_code", record.exit_code},
+                              {"signal", record.signal},
+                              {"started", record.started},
+                              {"ended", record.ended}};
+  if (record.lost_ranks) json["lost_ranks"] = true;
+  return json.dump() + "\n";
 }
 
 std::optional<ExitRecord> read_exit_record(const std::filesystem::path& file) {
@@ -22,7 +22,8 @@ std::optional<ExitRecord> read_exit_record(const std::filesystem::path& file) {
   try {
     const auto json = nlohmann::json::parse(text);
     return ExitRecord{json.at("exit_code").get<int>(), json.at("signal").get<int>(),
-                      json.at("started").get<double>(), json.at("ended").get<double>()};
+                      json.at("started").get<double>(), json.at("ended").get<double>(),
+                      json.value("lost_ranks", false)};
   } catch (const nlohmann::json::exception& error) {
     throw Error(ExitCode::storage, std::string("an exit record is damaged: ") + error.what(),
                 "remove the file", SourcePlace{file});

@@ -12,6 +12,7 @@ struct ExitRecord {
   int signal = 0;      ///< 0: none
   double started = 0;  ///< unix seconds
   double ended = 0;
+  bool lost_ranks = false;  ///< srun returned 0, but not every rank did
 };
 
 std::string exit_record_to_json(const ExitRecord& record);

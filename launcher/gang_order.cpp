@@ -16,6 +16,7 @@ std::string gang_order_to_json(const GangOrder& order) {
                                 {"unset", order.unset},
                                 {"cpus", order.cpus},
                                 {"ranks", ranks},
+                                {"ranks_report", order.ranks_report},
                                 {"claim", order.claim.string()},
                                 {"working_folder", order.working_folder.string()},
                                 {"kill_after_seconds", order.kill_after_seconds},
@@ -37,6 +38,7 @@ GangOrder read_gang_order(const std::filesystem::path& file) {
       order.ranks.push_back({rank.at("host").get<std::string>(), rank.at("cpus").get<std::vector<int>>(),
                              rank.at("gpus").get<std::vector<std::string>>()});
     }
+    json.at("ranks_report").get_to(order.ranks_report);
     order.claim = json.at("claim").get<std::string>();
     order.working_folder = json.at("working_folder").get<std::string>();
     json.at("kill_after_seconds").get_to(order.kill_after_seconds);

@@ -17,6 +17,7 @@ struct GangOrder {
   std::vector<std::string> unset;                  ///< variables of the launcher's that the gang must not see
   std::vector<int> cpus;                           ///< the gang is bound to them; empty: not bound
   std::vector<RankPlace> ranks;                    ///< what the packer gave to each
+  bool ranks_report = false;                       ///< each rank runs below run_rank and leaves its rank-R
   std::filesystem::path claim;                     ///< the shim makes it before anything else
   std::filesystem::path working_folder;            ///< of the gang; empty: the shim's
   double kill_after_seconds = 2;  ///< from SIGTERM to SIGKILL, when the shim is told to end the gang

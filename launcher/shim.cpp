@@ -1,6 +1,6 @@
 /// muster-shim ATTEMPT_FOLDER: starts one gang, waits for it, leaves nothing of it behind and writes how it
-/// ended. docs/gangs.md has its whole contract. It stays small: it must start in milliseconds and never be
-/// what fails.
+/// ended. muster-shim --rank COMMAND: one rank of a step of Slurm's. docs/gangs.md has its whole contract. It
+/// stays small: it must start in milliseconds and never be what fails.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -28,6 +28,7 @@
 #include "launcher/exit_record.hpp"
 #include "launcher/gang_order.hpp"
 #include "launcher/process_table.hpp"
+#include "launcher/rank_end.hpp"
 
 namespace muster {
 
@@ -172,6 +173,17 @@ ExitRecord run_gang(const GangOrder& order, const sigset_t& signals) {
   return record;
 }
 
+/// srun's 0 counts only with that of each rank.
+void look_at_ranks(const AttemptPaths& attempt, const GangOrder& order, ExitRecord& record) {
+  if (!order.ranks_report || record.exit_code != 0) return;
+  const auto lost = ranks_without_good_end(attempt, static_cast<int>(order.ranks.size()));
+  if (lost.empty()) return;
+  std::fprintf(stderr, "muster-shim: srun returned 0, but %zu of %zu ranks did not, such as rank %d\n",
+               lost.size(), order.ranks.size(), lost.front());
+  record.lost_ranks = true;
+  record.exit_code = static_cast<int>(ExitCode::task_failed);
+}
+
 int shim(const std::filesystem::path& folder) {
   const AttemptPaths attempt(folder);
   const GangOrder order = read_gang_order(attempt.gang());
@@ -189,6 +201,7 @@ int shim(const std::filesystem::path& folder) {
   try {
     redirect_output(attempt.log());
     record = run_gang(order, signals);
+    look_at_ranks(attempt, order, record);
   } catch (...) {
     exit_code = report_current_exception("muster-shim");
     record = {exit_code, 0, claimed, unix_seconds()};
@@ -202,11 +215,16 @@ int shim(const std::filesystem::path& folder) {
 }  // namespace muster
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: muster-shim ATTEMPT_FOLDER (started by muster, see docs/gangs.md)\n");
+  const bool is_rank = argc > 2 && std::strcmp(argv[1], "--rank") == 0;
+  if (argc != 2 && !is_rank) {
+    std::fprintf(
+        stderr,
+        "usage: muster-shim ATTEMPT_FOLDER, or muster-shim --rank COMMAND ... (started by muster, see "
+        "docs/gangs.md)\n");
     return static_cast<int>(muster::ExitCode::usage);
   }
   try {
+    if (is_rank) return muster::run_rank(argv + 2);
     return muster::shim(argv[1]);
   } catch (...) {
     return muster::report_current_exception("muster-shim");

@@ -92,6 +92,8 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
     step.oversubscribe = task.resources.oversubscribe;
     step.job_name = order.environment[kStepName];
     order.argv = srun_arguments(options_.capabilities, step);
+    order.ranks_report = true;
+    order.argv.insert(order.argv.end(), {(options_.program_folder / "muster-shim").string(), "--rank"});
     const auto command = rank_command(task, paths, attempt, programs_);
     order.argv.insert(order.argv.end(), command.begin(), command.end());
     for (const auto& [name, value] : srun_environment(options_.capabilities, step)) {

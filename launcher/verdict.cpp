@@ -51,6 +51,12 @@ Verdict judge(const EndOfAttempt& end) {
             "its gang vanished without an exit record: muster-shim was killed, or the machine restarted"};
   }
   const int code = end.exit->exit_code;
+  if (end.exit->lost_ranks) {
+    if (end.asked_to_stop)
+      return {Ending::stopped, code, false, "was told to stop, and Slurm lost ranks of it"};
+    return {Ending::failed, code, true,
+            "Slurm could not start all of its ranks, or lost the node of one: log.txt has srun's words"};
+  }
   if (code == 0) return {Ending::done, 0, false, ""};
   if (code == static_cast<int>(ExitCode::stopped)) return {Ending::stopped, code, false, "saved and stopped"};
   const int signal = signal_of(*end.exit);

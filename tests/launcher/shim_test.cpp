@@ -129,6 +129,55 @@ TEST_F(Shim, MissingCommandIsNamedInTheLog) {
             "muster-shim: cannot start 'no-such-command-anywhere': No such file or directory\n");
 }
 
+/// What stands for srun starts `script` once a rank and returns 0 whatever the ranks do.
+class ShimOfAStep : public Shim {
+ protected:
+  ExitRecord end_of(const std::string& script, int ranks_that_start = 2) {
+    order("for r in $(seq 0 " + std::to_string(ranks_that_start - 1) + "); do SLURM_PROCID=$r " +
+          MUSTER_SHIM + " --rank bash -c '" + script + "'; done; exit 0");
+    order_.ranks.resize(2);
+    order_.ranks_report = true;
+    write_order();
+    Process shim({MUSTER_SHIM, attempt_.folder()});
+    EXPECT_EQ(shim.wait(), 0);
+    return read_exit_record(attempt_.exit_record()).value();
+  }
+};
+
+TEST_F(ShimOfAStep, ZeroCountsWhereEveryRankReturnedIt) {
+  const ExitRecord end = end_of("exit 0");
+  EXPECT_EQ(end.exit_code, 0);
+  EXPECT_FALSE(end.lost_ranks);
+}
+
+TEST_F(ShimOfAStep, ZeroDoesNotCountWhereARankWasNeverStarted) {
+  const ExitRecord end = end_of("exit 0", 1);
+  EXPECT_NE(end.exit_code, 0);
+  EXPECT_TRUE(end.lost_ranks);
+  EXPECT_THAT(text_of(attempt_.log()), ::testing::HasSubstr("1 of 2 ranks did not, such as rank 1"));
+}
+
+TEST_F(ShimOfAStep, ZeroDoesNotCountWhereARankFailedOrWasKilled) {
+  EXPECT_TRUE(end_of("exit $SLURM_PROCID").lost_ranks);
+  EXPECT_EQ(text_of(attempt_.rank_end(1)), "1\n");
+}
+
+TEST_F(ShimOfAStep, ARankEndsAsItsCommandDid) {
+  std::filesystem::create_directories(attempt_.folder());
+  const auto code_of = [&](const std::string& script) {
+    return Process({MUSTER_SHIM, "--rank", "bash", "-c", script},
+                   {{{"MUSTER_ATTEMPT", attempt_.folder().string()}, {"SLURM_PROCID", "0"}},
+                    {},
+                    root_ / "said",
+                    {}})
+        .wait();
+  };
+  EXPECT_EQ(code_of("exit 75"), 75);
+  EXPECT_EQ(code_of("kill -SEGV $$"), 128 + SIGSEGV);
+  EXPECT_EQ(text_of(attempt_.rank_end(0)), "139\n");
+  EXPECT_EQ(code_of("kill -USR1 $PPID; exit 4"), 4) << "its signals are not its own";
+}
+
 TEST_F(Shim, LeavesNothingOfAGangThatEnded) {
   // Grandchildren in sessions of their own, orphaned, one of them deaf to SIGTERM.
   order(

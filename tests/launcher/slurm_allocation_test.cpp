@@ -57,6 +57,8 @@ TEST(SlurmAllocation, GangIsAStepOnTheHostsThatThePackerChose) {
   const GangOrder order = allocation().order(task_of(2, 1), kPaths, 3, on({"n2", "n2"}, {"0"}));
   EXPECT_EQ(order.argv.front(), "srun");
   EXPECT_THAT(order.argv, Contains("/bin/muster-runner"));
+  EXPECT_THAT(order.argv, Contains("--rank")) << "srun's 0 says too little";
+  EXPECT_TRUE(order.ranks_report);
   EXPECT_THAT(order.environment, Contains(Pair("MUSTER_DEADLINE", ::testing::StartsWith("2000"))));
   EXPECT_THAT(order.environment, Not(Contains(Key("CUDA_VISIBLE_DEVICES")))) << "Slurm names a step's GPUs";
   EXPECT_THAT(order.environment, Contains(Key("OMPI_MCA_btl")));

@@ -53,6 +53,15 @@ TEST(Verdict, StorageAndUnknownCrashesAreRetried) {
   EXPECT_TRUE(judge(EndOfAttempt{}).retry) << "vanished";
 }
 
+TEST(Verdict, ZeroOfAStepThatLostRanksIsAFailureAndRetried) {
+  EndOfAttempt end = end_with(1);
+  end.exit->lost_ranks = true;
+  EXPECT_EQ(judge(end).ending, Ending::failed);
+  EXPECT_TRUE(judge(end).retry);
+  end.asked_to_stop = true;
+  EXPECT_EQ(judge(end).ending, Ending::stopped);
+}
+
 TEST(Verdict, SignalOfARankIsSeenThroughMpirun) {
   const Verdict verdict = judge(end_with(128 + SIGKILL));
   EXPECT_TRUE(verdict.retry);
