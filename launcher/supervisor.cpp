@@ -373,13 +373,18 @@ void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) 
 }
 
 void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {
-  if ((view.phase == AttemptPhase::vanished || task.told_to_end) && view.order) {
+  const bool lost_ranks = view.exit && view.exit->lost_ranks;
+  if ((view.phase == AttemptPhase::vanished || task.told_to_end || lost_ranks) && view.order) {
     const int ended = allocation_.end_leftovers(*view.order);
     if (ended > 0) {
       log_.note(task.name + ": ended " + plural(ended, "process") + " that attempt " +
                 std::to_string(view.number) + " left behind");
     }
   }
+  // Ranks of a job may still run on a node that Slurm has given up: till a later claim fences them off their
+  // file is theirs, and the next attempt mends it.
+  if (lost_ranks || (view.phase == AttemptPhase::vanished && view.claimant && !view.claimant->job.empty()))
+    return;
   const AttemptPaths attempt(task.paths.attempt(view.number));
   if (!std::filesystem::exists(attempt.metrics_h5())) return;
   try {
