@@ -18,6 +18,7 @@ namespace {
 struct ContinueOptions {
   std::filesystem::path run;
   std::optional<int> task;
+  int first = 0;
   DriveOptions drive;
 };
 
@@ -25,7 +26,7 @@ struct ContinueOptions {
 std::optional<int> own_task(const ContinueOptions& options, const Place& place) {
   if (options.task) return options.task;
   if (!place.job || place.job->array_task.empty()) return std::nullopt;
-  return std::atoi(place.job->array_task.c_str());
+  return options.first + std::atoi(place.job->array_task.c_str());
 }
 
 /// Where a run and its tasks' folders lie, by the run's folder.
@@ -79,6 +80,8 @@ void add_continue_command(CLI::App& app, int& exit_code) {
   command->add_option("RUN", options->run, "The run's folder")->required();
   command->add_option("--task", options->task,
                       "This task alone, by its number (else all; in a job array the element's)");
+  command->add_option("--first", options->first,
+                      "The task of index 0, in a job array; Slurm bounds indices, not tasks");
   command->add_flag("--quiet", options->drive.quiet, "Print the table at the end alone");
   command->add_flag("--json", options->drive.json, "Print the table as JSON; progress goes to stderr");
   command->callback([options, &exit_code] { exit_code = continue_run(*options); });

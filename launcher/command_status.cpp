@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,15 +9,17 @@
 
 #include "core/error.hpp"
 #include "core/journal.hpp"
-#include "launcher/attempt_ledger.hpp"
-#include "launcher/gang_progress.hpp"
+#include "launcher/job_watch.hpp"
 #include "launcher/launcher_claim.hpp"
 #include "launcher/run_choice.hpp"
+#include "launcher/task_status.hpp"
 #include "launcher/text_table.hpp"
 
 namespace muster {
 
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct StatusOptions {
   std::string what;
@@ -26,66 +27,45 @@ struct StatusOptions {
   bool json = false;
 };
 
-struct TaskStatus {
-  ListedTask listed;
-  std::string state;
-  int attempts = 0;
-  double seconds = 0;
-  std::string detail;  ///< progress of a running gang, else why it ended
-};
-
-std::string state_of(const TaskPaths& paths, const AttemptView& view, const JournalEntry* journaled) {
-  if (std::filesystem::exists(paths.done())) return to_string(TaskState::done);
-  switch (view.phase) {
-    case AttemptPhase::running:
-      return to_string(TaskState::running);
-    case AttemptPhase::coming_up:
-      return to_string(TaskState::starting);
-    case AttemptPhase::elsewhere:
-      return "elsewhere";
-    default:
-      break;
-  }
-  if (journaled == nullptr) return to_string(TaskState::pending);
-  // Its gang is gone and nobody has done the books yet.
-  const bool unfinished = journaled->state == TaskState::starting || journaled->state == TaskState::running;
-  return unfinished ? "interrupted" : to_string(journaled->state);
-}
-
-TaskStatus status_of(const ExperimentPaths& experiment, const ListedTask& listed,
-                     const std::map<std::string, JournalEntry>& journal) {
-  const TaskPaths paths = experiment.task(listed.folder);
-  const AttemptView view = newest_attempt(paths, liveness);
-  const auto entry = journal.find(listed.folder);
-  const JournalEntry* journaled = entry == journal.end() ? nullptr : &entry->second;
-  TaskStatus status{listed, state_of(paths, view, journaled), view.number, seconds_of_attempts(paths), ""};
-  if (view.phase == AttemptPhase::running || view.phase == AttemptPhase::elsewhere) {
-    GangProgress progress(AttemptPaths(paths.attempt(view.number)).events());
-    while (progress.poll()) {
-    }
-    status.detail = progress.text();
-    if (view.phase == AttemptPhase::elsewhere) status.detail += " (on " + view.claimant->host + ")";
-  } else if (journaled != nullptr && status.state != to_string(TaskState::done)) {
-    status.detail = journaled->reason;
-  }
-  return status;
-}
-
-std::string driver_text(const RunPaths& run) {
+std::string driver_text(const RunPaths& run, JobWatch& watch) {
   ProcessIdentity holder;
-  const RunHolder state = holder_of(run, holder);
+  const RunHolder state = holder_of(run, holder, "", watch.liveness_of());
+  if (state == RunHolder::nobody && watch.jobs().any_lives()) return "its jobs drive it";
   if (state == RunHolder::nobody) return "no launcher drives it";
   return std::string(state == RunHolder::alive ? "driven by" : "last driven by") + " process " +
          std::to_string(holder.pid) + " on " + holder.host;
 }
 
-void print_json(const RunPaths& run, const std::vector<TaskStatus>& tasks) {
-  using Json = nlohmann::ordered_json;
+Json job_json(const TaskStatus& task) {
+  if (task.job.empty()) return nullptr;
+  Json json{{"id", task.job}, {"state", nullptr}, {"reason", nullptr}, {"words", nullptr}};
+  if (task.job_status) {
+    json["state"] = task.job_status->state;
+    json["reason"] = task.job_status->reason;
+    json["words"] = words_of(*task.job_status);
+  }
+  return json;
+}
+
+Json jobs_json(const RunJobs& jobs) {
+  Json json = Json::array();
+  for (const RunJob& job : jobs.jobs) {
+    json.push_back({{"id", job.submission.job ? Json(*job.submission.job) : Json(nullptr)},
+                    {"kind", job.submission.kind == SubmissionKind::array ? "array" : "pack"},
+                    {"tasks", job.submission.tasks},
+                    {"alive", job.lives()}});
+  }
+  return json;
+}
+
+void print_json(const RunPaths& run, const std::vector<TaskStatus>& tasks, JobWatch& watch) {
   ProcessIdentity holder;
-  const RunHolder state = holder_of(run, holder);
+  const RunHolder state = holder_of(run, holder, "", watch.liveness_of());
   Json json{{"run", run.folder().string()}};
   json["launcher"] =
       state == RunHolder::nobody ? Json(nullptr) : Json{{"host", holder.host}, {"pid", holder.pid}};
+  json["jobs"] = jobs_json(watch.jobs());
+  json["slurm_silence"] = watch.jobs().silence;
   json["tasks"] = Json::array();
   for (const TaskStatus& task : tasks) {
     json["tasks"].push_back({{"number", task.listed.number},
@@ -95,35 +75,40 @@ void print_json(const RunPaths& run, const std::vector<TaskStatus>& tasks) {
                              {"state", task.state},
                              {"attempts", task.attempts},
                              {"seconds", task.seconds},
-                             {"detail", task.detail}});
+                             {"detail", task.detail},
+                             {"job", job_json(task)}});
   }
   std::printf("%s\n", json.dump(1, ' ', false, Json::error_handler_t::replace).c_str());
 }
 
-void print_table(const RunPaths& run, const std::vector<TaskStatus>& tasks) {
-  TextTable table({"task", "state", "attempts", "seconds", "detail"});
+void print_table(const RunPaths& run, const std::vector<TaskStatus>& tasks, JobWatch& watch) {
+  const bool submitted = !watch.jobs().jobs.empty();
+  std::vector<std::string> header{"task", "state", "attempts", "seconds", "detail"};
+  if (submitted) header.insert(header.end() - 1, "job");
+  TextTable table(header);
   int done = 0;
   for (const TaskStatus& task : tasks) {
     done += task.state == to_string(TaskState::done) ? 1 : 0;
     char seconds[32];
     std::snprintf(seconds, sizeof seconds, "%.1f", task.seconds);
-    table.add_row({task.listed.name(), task.state, std::to_string(task.attempts), seconds, task.detail});
+    std::vector<std::string> row{task.listed.name(), task.state, std::to_string(task.attempts), seconds,
+                                 task.detail};
+    if (submitted) row.insert(row.end() - 1, task.job);
+    table.add_row(row);
   }
   std::printf("%s\n%s%d of %zu tasks done; %s\n", run.folder().c_str(), table.text().c_str(), done,
-              tasks.size(), driver_text(run).c_str());
+              tasks.size(), driver_text(run, watch).c_str());
+  for (const std::string& line : job_lines(watch.jobs())) std::printf("%s\n", line.c_str());
 }
 
 void show_status(const StatusOptions& options) {
   const ChosenRun chosen = choose_run(options.runs, options.what);
-  const auto journal = fold(read_journal(chosen.run.journal_folder()));
-  std::vector<TaskStatus> tasks;
-  for (const ListedTask& listed : read_listed_tasks(chosen.run)) {
-    tasks.push_back(status_of(chosen.experiment, listed, journal));
-  }
+  JobWatch watch(chosen.run, batch_system_of(chosen.run));
+  const std::vector<TaskStatus> tasks = task_statuses(chosen.experiment, chosen.run, watch);
   if (options.json) {
-    print_json(chosen.run, tasks);
+    print_json(chosen.run, tasks, watch);
   } else {
-    print_table(chosen.run, tasks);
+    print_table(chosen.run, tasks, watch);
   }
 }
 

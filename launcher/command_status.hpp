@@ -1,5 +1,5 @@
 #pragma once
-/// `muster status`: how a run stands, by its files alone, on any machine that sees them.
+/// `muster status`: how a run stands, by its files and, for a submitted one, by its jobs.
 
 namespace CLI {
 class App;

@@ -4,11 +4,15 @@
 #include "core/error.hpp"
 #include "core/error_report.hpp"
 #include "core/version.hpp"
+#include "launcher/command_cancel.hpp"
 #include "launcher/command_continue.hpp"
+#include "launcher/command_explain.hpp"
 #include "launcher/command_logs.hpp"
 #include "launcher/command_plan.hpp"
 #include "launcher/command_run.hpp"
 #include "launcher/command_status.hpp"
+#include "launcher/command_submit.hpp"
+#include "launcher/command_watch.hpp"
 #include "launcher/usage_error.hpp"
 
 namespace muster {
@@ -22,9 +26,13 @@ int run_command_line(int argc, char** argv) {
   int exit_code = static_cast<int>(ExitCode::ok);
   add_plan_command(app, exit_code);
   add_run_command(app, exit_code);
+  add_submit_command(app, exit_code);
   add_continue_command(app, exit_code);
   add_status_command(app, exit_code);
+  add_watch_command(app, exit_code);
   add_logs_command(app, exit_code);
+  add_explain_command(app, exit_code);
+  add_cancel_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

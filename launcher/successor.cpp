@@ -25,10 +25,11 @@ std::string submit_again(const RunPaths& run, const OwnJob& job, const Submissio
   std::vector<int> tasks = before.tasks;
   if (!job.array_task.empty()) {
     request.array = job.array_task;
-    tasks = {std::stoi(job.array_task)};
+    tasks = {before.first + std::stoi(job.array_task)};
   }
   const std::string script = read_text(run.submission(before.number).script());
-  Submission next = open_submission(run, before.kind, std::move(tasks), std::move(request), script);
+  Submission next =
+      open_submission(run, before.kind, std::move(tasks), std::move(request), script, before.first);
   answer_submission(run, next, system.submit(next.request));
   return "what is left goes on as job " + *next.job;
 }

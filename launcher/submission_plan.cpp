@@ -1,0 +1,267 @@
+#include "launcher/submission_plan.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "launcher/node_shape.hpp"
+#include "launcher/packer.hpp"
+
+namespace muster {
+
+namespace {
+
+/// Tasks shorter than this would wait for the start of their job longer than is worth it.
+constexpr double kShortTask = 300;
+constexpr int kSignalSeconds = 120;
+
+using Tasks = std::vector<WaitingTask>;
+
+std::string count(std::int64_t number, const std::string& noun) {
+  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+std::string duration(double seconds) {
+  char text[32];
+  if (seconds < 90) {
+    std::snprintf(text, sizeof text, "%.0f s", seconds);
+  } else if (seconds < 90 * 60) {
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  }
+  return text;
+}
+
+NodeShape shape_for(const SiteRequest& site) {
+  if (const auto shape = shape_of(site.capabilities, site.options)) return *shape;
+  JobRequest least;
+  least.options = site.options;
+  check_request(site.capabilities, least, site.places);
+  throw Error(ExitCode::resources, "Slurm names no partition that this user may use",
+              "give partition under [slurm]");
+}
+
+TaskLayout layout_of(const WaitingTask& task, const NodeShape& shape, const SiteRequest& site) {
+  if (const auto layout = lay_out(task.needs, shape)) return *layout;
+  const auto place = site.places.find("partition");
+  throw Error(ExitCode::resources,
+              "task-" + std::to_string(task.number) + " (" + task.label + ") has no room in partition '" +
+                  shape.partition + "': " + count(task.needs.ranks, "rank") + " with " +
+                  count(task.needs.cpus_per_rank, "CPU") + " and " + count(task.needs.gpus_per_rank, "GPU") +
+                  " each, but one job may have " + count(shape.nodes, "node") + " of " +
+                  count(shape.cpus, "CPU") + " and " + count(shape.gpus, "GPU"),
+              "ask for less, or choose another partition under [slurm]",
+              place == site.places.end() ? std::nullopt : std::optional(place->second));
+}
+
+/// What is used of the fullest node when all that can runs at once.
+TaskLayout used_at_once(const Tasks& tasks, const NodeShape& shape, int nodes) {
+  Slots node;
+  for (int cpu = 0; cpu < shape.cpus; ++cpu) node.cpus.push_back(cpu);
+  for (int gpu = 0; gpu < shape.gpus; ++gpu) node.gpus.push_back(std::to_string(gpu));
+  std::vector<Slots> hosts;
+  for (int number = 0; number < nodes; ++number) {
+    node.host = std::to_string(number);
+    hosts.push_back(node);
+  }
+  std::vector<Packer::Waiting> queue;
+  for (const WaitingTask& task : tasks) queue.push_back({std::to_string(task.number), task.needs});
+  Packer packer(std::move(hosts));
+  std::map<std::string, std::pair<std::set<int>, std::set<std::string>>> used;
+  for (const Packer::Placement& placement : packer.place(queue)) {
+    for (const RankPlace& rank : placement.assignment.ranks) {
+      used[rank.host].first.insert(rank.cpus.begin(), rank.cpus.end());
+      used[rank.host].second.insert(rank.gpus.begin(), rank.gpus.end());
+    }
+  }
+  TaskLayout most{nodes, 1, 1, 0};
+  for (const auto& [host, slots] : used) {
+    most.cpus_per_node = std::max(most.cpus_per_node, static_cast<int>(slots.first.size()));
+    most.gpus_per_node = std::max(most.gpus_per_node, static_cast<int>(slots.second.size()));
+  }
+  return most;
+}
+
+bool all_at_once_on_one_node(const Tasks& tasks, const NodeShape& shape) {
+  std::int64_t cpus = 0, gpus = 0;
+  for (const WaitingTask& task : tasks) {
+    if (task.needs.exclusive && tasks.size() > 1) return false;
+    cpus += std::int64_t{task.needs.ranks} * task.needs.cpus_per_rank;
+    gpus += std::int64_t{task.needs.ranks} * task.needs.gpus_per_rank;
+  }
+  return cpus <= shape.cpus && gpus <= shape.gpus;
+}
+
+int wished_nodes(const SubmissionWish& wish, const SiteRequest& site) {
+  return wish.nodes > 0 ? wish.nodes : site.options.nodes;
+}
+
+struct Choice {
+  SubmissionKind kind;
+  std::string why;
+};
+
+Choice choose(const Tasks& tasks, const SubmissionWish& wish, const SiteRequest& site,
+              const NodeShape& shape) {
+  const auto pack = [](const std::string& why) { return Choice{SubmissionKind::pack, "one job: " + why}; };
+  const auto array = [](const std::string& why) {
+    return Choice{SubmissionKind::array, "a job a task: " + why};
+  };
+  const std::string all = count(static_cast<std::int64_t>(tasks.size()), "task");
+  if (wish.kind == SubmissionKind::pack) return pack("as asked for");
+  if (wish.kind == SubmissionKind::array) return array("as asked for");
+  if (tasks.size() == 1) return pack("there is one task");
+  if (!site.capabilities.packs_steps())
+    return array("this Slurm (" + site.capabilities.select_type + ") runs one step at a time in a job");
+  if (wished_nodes(wish, site) > 0) return pack("its nodes are given");
+  if (static_cast<int>(tasks.size()) > site.capabilities.max_job_count)
+    return pack("this Slurm holds " + count(site.capabilities.max_job_count, "job") + ", and there are " +
+                all);
+  if (all_at_once_on_one_node(tasks, shape)) return pack("all " + all + " run at once on one node");
+  if (wish.task_seconds && *wish.task_seconds < kShortTask)
+    return pack("a task takes " + duration(*wish.task_seconds) +
+                ", and a job for each would wait longer than that to start");
+  if (wish.task_seconds)
+    return array("a task takes " + duration(*wish.task_seconds) +
+                 ", so each starts as soon as there is room for it and holds nothing when it ends");
+  return array(all +
+               " do not fit one node at once, and how long one takes is not known yet; '--pack --nodes N' "
+               "runs them in one job");
+}
+
+int signal_seconds(const SiteRequest& site, const NodeShape& shape) {
+  auto limit = parse_slurm_time(site.options.time);
+  if (site.options.time.empty()) {
+    const SlurmPartition* partition = site.capabilities.partition(shape.partition);
+    if (partition != nullptr)
+      limit = partition->default_seconds ? partition->default_seconds : partition->max_seconds;
+  }
+  // A signal that comes before there is anything to save is of no use.
+  return limit ? static_cast<int>(std::min<std::int64_t>(kSignalSeconds, *limit / 4)) : kSignalSeconds;
+}
+
+/// Slurm is told of ranks where all have as many CPUs, else of single CPUs.
+void set_size(JobRequest& request, const TaskLayout& layout, int cpus_per_rank) {
+  const bool even = cpus_per_rank > 0 && layout.cpus_per_node % cpus_per_rank == 0;
+  request.nodes = layout.nodes;
+  request.cpus_per_task = even ? cpus_per_rank : 1;
+  request.tasks_per_node = layout.cpus_per_node / request.cpus_per_task;
+  request.gpus_per_node = layout.gpus_per_node;
+}
+
+JobRequest request_for(const SiteRequest& site, const NodeShape& shape, bool exclusive) {
+  JobRequest request;
+  request.options = site.options;
+  request.signal_seconds = signal_seconds(site, shape);
+  // What is measured has no other user's job beside it.
+  if (exclusive) request.options.sbatch.try_emplace("exclusive", "");
+  return request;
+}
+
+std::vector<int> numbers_of(const Tasks& tasks) {
+  std::vector<int> numbers;
+  for (const WaitingTask& task : tasks) numbers.push_back(task.number);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+PlannedSubmission plan_pack(const Tasks& tasks, const SubmissionWish& wish, const SiteRequest& site,
+                            const NodeShape& shape) {
+  TaskLayout largest;
+  bool exclusive = false;
+  int cpus_per_rank = tasks.front().needs.cpus_per_rank;
+  for (const WaitingTask& task : tasks) {
+    const TaskLayout layout = layout_of(task, shape, site);
+    largest.nodes = std::max(largest.nodes, layout.nodes);
+    largest.cpus_per_node = std::max(largest.cpus_per_node, layout.cpus_per_node);
+    largest.gpus_per_node = std::max(largest.gpus_per_node, layout.gpus_per_node);
+    exclusive = exclusive || task.needs.exclusive;
+    if (task.needs.cpus_per_rank != cpus_per_rank || task.needs.oversubscribe) cpus_per_rank = 0;
+  }
+  const int nodes = wished_nodes(wish, site) > 0 ? wished_nodes(wish, site) : largest.nodes;
+  if (nodes < largest.nodes) {
+    const auto place = site.places.find("nodes");
+    throw Error(
+        ExitCode::resources,
+        count(nodes, "node") + " cannot hold the largest task, which needs " + count(largest.nodes, "node"),
+        "ask for more", place == site.places.end() ? std::nullopt : std::optional(place->second));
+  }
+  TaskLayout size = used_at_once(tasks, shape, std::min(nodes, shape.nodes));
+  size.nodes = nodes;
+  size.cpus_per_node = std::max(size.cpus_per_node, largest.cpus_per_node);
+  size.gpus_per_node = std::max(size.gpus_per_node, largest.gpus_per_node);
+  PlannedSubmission planned;
+  planned.tasks = numbers_of(tasks);
+  planned.request = request_for(site, shape, exclusive);
+  set_size(planned.request, size, cpus_per_rank);
+  return planned;
+}
+
+std::vector<Tasks> classes_of(const Tasks& tasks) {
+  std::vector<Tasks> classes;
+  for (const WaitingTask& task : tasks) {
+    const auto own = std::find_if(classes.begin(), classes.end(),
+                                  [&](const Tasks& known) { return known.front().needs == task.needs; });
+    if (own == classes.end()) {
+      classes.push_back({task});
+    } else {
+      own->push_back(task);
+    }
+  }
+  return classes;
+}
+
+void plan_arrays(const Tasks& tasks, const SiteRequest& site, const NodeShape& shape,
+                 std::vector<PlannedSubmission>& plans) {
+  const Resources& needs = tasks.front().needs;
+  PlannedSubmission whole;
+  whole.kind = SubmissionKind::array;
+  whole.request = request_for(site, shape, needs.exclusive);
+  set_size(whole.request, layout_of(tasks.front(), shape, site),
+           needs.oversubscribe ? 0 : needs.cpus_per_rank);
+  std::map<int, std::vector<int>> by_first;
+  for (const int number : numbers_of(tasks)) {
+    by_first[number - number % site.capabilities.max_array_size].push_back(number);
+  }
+  for (auto& [first, numbers] : by_first) {
+    PlannedSubmission planned = whole;
+    std::vector<int> indices;
+    for (const int number : numbers) indices.push_back(number - first);
+    planned.first = first;
+    planned.request.array = index_ranges(indices);
+    planned.tasks = std::move(numbers);
+    plans.push_back(std::move(planned));
+  }
+}
+
+}  // namespace
+
+std::string index_ranges(const std::vector<int>& indices) {
+  std::string text;
+  for (std::size_t i = 0; i < indices.size();) {
+    std::size_t last = i;
+    while (last + 1 < indices.size() && indices[last + 1] == indices[last] + 1) ++last;
+    text += (text.empty() ? "" : ",") + std::to_string(indices[i]);
+    if (last > i) text += "-" + std::to_string(indices[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
+SubmissionPlan plan_submissions(const Tasks& tasks, const SubmissionWish& wish, const SiteRequest& site) {
+  const NodeShape shape = shape_for(site);
+  const Choice choice = choose(tasks, wish, site, shape);
+  SubmissionPlan plan;
+  plan.why = choice.why;
+  if (choice.kind == SubmissionKind::pack) {
+    plan.submissions.push_back(plan_pack(tasks, wish, site, shape));
+  } else {
+    for (const Tasks& of_class : classes_of(tasks)) plan_arrays(of_class, site, shape, plan.submissions);
+  }
+  for (const PlannedSubmission& planned : plan.submissions)
+    check_request(site.capabilities, planned.request, site.places);
+  return plan;
+}
+
+}  // namespace muster

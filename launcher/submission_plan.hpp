@@ -1,0 +1,60 @@
+#pragma once
+/// What is asked of Slurm for the tasks of a run: one job that runs them all, or a job a task; how large, and
+/// why so. Pure.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/experiment.hpp"
+#include "launcher/submission.hpp"
+#include "slurm/capabilities.hpp"
+
+namespace muster {
+
+/// A task that is not done.
+struct WaitingTask {
+  int number = 0;
+  std::string label;
+  Resources needs;
+};
+
+struct SubmissionWish {
+  std::optional<SubmissionKind> kind;  ///< none: whichever is cheaper
+  int nodes = 0;                       ///< of the one job; 0: as [slurm] says, else as few as will do
+  std::optional<double> task_seconds;  ///< what a task of this experiment took so far; none: not known
+};
+
+/// Options of the job and what is known of the place where each stands, by name ("partition").
+struct SiteRequest {
+  SlurmCapabilities capabilities;
+  SlurmOptions options;
+  std::map<std::string, SourcePlace> places;
+};
+
+/// One call of sbatch.
+struct PlannedSubmission {
+  SubmissionKind kind = SubmissionKind::pack;
+  std::vector<int> tasks;  ///< numbers, ascending
+  int first = 0;           ///< of an array: the number of the task with index 0
+  /// Options, size and array; name, command and folders are the caller's.
+  JobRequest request;
+};
+
+struct SubmissionPlan {
+  std::vector<PlannedSubmission> submissions;
+  std::string why;  ///< "one job: all 4 tasks run at once on one node"
+};
+
+/// `tasks` must not be empty. An array for each class of tasks with equal resources, split where Slurm's
+/// indices end. Throws Error(resources), at the option's place where it is known, for a task that has no room
+/// in the partition, and what check_request throws.
+SubmissionPlan plan_submissions(const std::vector<WaitingTask>& tasks, const SubmissionWish& wish,
+                                const SiteRequest& site);
+
+/// "0-3,7" of ascending indices.
+std::string index_ranges(const std::vector<int>& indices);
+
+}  // namespace muster

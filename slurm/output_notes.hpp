@@ -1,0 +1,13 @@
+#pragma once
+/// What Slurm writes into a job's or a step's own output when it ends it: known long after squeue has
+/// forgotten the job, and where there is no sacct.
+
+#include <string>
+
+namespace muster {
+
+/// "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "CANCELLED", as squeue names it; empty where Slurm
+/// wrote nothing. The last line that says why counts for more than one that says only that.
+std::string state_noted_in(const std::string& output);
+
+}  // namespace muster
