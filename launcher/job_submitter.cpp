@@ -100,12 +100,13 @@ void require_jobs_to_wait_for(const std::vector<std::string>& jobs, BatchSystem&
       known = true;
       const JobEnd end = end_of(status.state);
       if (end != JobEnd::none && end != JobEnd::completed)
-        throw Error(ExitCode::usage, "job " + job + " " + words_of(status) + ", so nothing would start after it",
+        throw Error(ExitCode::usage,
+                    "job " + job + " " + words_of(status) + ", so nothing would start after it",
                     "leave out --after " + job + ", or run that job again first");
     }
     if (!known)
-      throw Error(ExitCode::usage, "Slurm knows no job " + job + " of yours", "leave out --after " + job +
-                  " if it has ended well");
+      throw Error(ExitCode::usage, "Slurm knows no job " + job + " of yours",
+                  "leave out --after " + job + " if it has ended well");
   }
 }
 

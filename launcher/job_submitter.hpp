@@ -18,8 +18,8 @@ namespace muster {
 /// and where Slurm does not answer. One whose answer got lost is found first.
 void require_no_living_job(const RunPaths& run, BatchSystem& system);
 
-/// Throws Error(usage) for a job that Slurm does not know, which it would take for one that ended well, and for one
-/// that did not end well, after which nothing would ever start.
+/// Throws Error(usage) for a job that Slurm does not know, which it would take for one that ended well, and
+/// for one that did not end well, after which nothing would ever start.
 void require_jobs_to_wait_for(const std::vector<std::string>& jobs, BatchSystem& system);
 
 /// Fills what a plan leaves open: name, command, folders, dependencies.

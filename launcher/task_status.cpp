@@ -116,7 +116,8 @@ std::string words_of_living_array(const RunJob& job) {
     for (const int number : submission.tasks)
       waiting += holds_index(part.array_task, number - submission.first) ? 1 : 0;
   }
-  const std::string counts = ": " + std::to_string(begun) + " running, " + std::to_string(waiting) + " waiting";
+  const std::string counts =
+      ": " + std::to_string(begun) + " running, " + std::to_string(waiting) + " waiting";
   return why.empty() ? counts : counts + " (" + why + ")";
 }
 
@@ -124,7 +125,8 @@ std::string words_of_ended_array(const RunJob& job) {
   std::map<std::string, int> ends;
   for (const JobStatus& part : job.parts) ++ends[words_of(part)];
   std::string text;
-  for (const auto& [words, times] : ends) text += (text.empty() ? ": " : ", ") + std::to_string(times) + " " + words;
+  for (const auto& [words, times] : ends)
+    text += (text.empty() ? ": " : ", ") + std::to_string(times) + " " + words;
   return text;
 }
 
