@@ -36,8 +36,10 @@ class BatchSystem {
 
   /// Returns the job's id.
   virtual std::string submit(const JobRequest& request) = 0;
-  /// All jobs of this user whose comment begins with `token_prefix`, and those of `jobs`, in one call; what
-  /// squeue no longer knows is asked of sacct where there is one.
+  /// All jobs of this user whose comment begins with `token_prefix`, and those of `jobs` ("12", "12_3"), in
+  /// one call of squeue. Where there is accounting, one of sacct follows for those of `jobs` that squeue no
+  /// longer knows; or, without `jobs`, for a token that squeue does not know. What nobody knows is left out.
+  /// The last element's own id is its array's.
   virtual std::vector<JobStatus> states(const std::vector<std::string>& jobs,
                                         const std::string& token_prefix = "") = 0;
   /// What waits of the job is cancelled; what runs gets 'save and stop', as SIGTERM to its batch script

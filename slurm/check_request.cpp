@@ -148,6 +148,14 @@ void check_words(const JobRequest& request, const Places& places) {
   }
 }
 
+void check_container(const SlurmCapabilities& capabilities, const JobRequest& request, const Places& places) {
+  if (request.options.container.empty() || capabilities.version.at_least(21, 8)) return;
+  throw Error(ExitCode::resources,
+              "Slurm " + capabilities.version.text + " runs no containers: --container came with 21.08",
+              "take container out of [slurm], and start the container in the task's command",
+              place_of(places, "container"));
+}
+
 void check_array(const SlurmCapabilities& capabilities, const JobRequest& request, const Places& places) {
   for (const std::string& range : split_outside_brackets(request.array, ',')) {
     const std::size_t dash = range.find('-');
@@ -190,6 +198,7 @@ std::vector<const SlurmPartition*> chosen_partitions(const SlurmCapabilities& ca
 
 void check_request(const SlurmCapabilities& capabilities, const JobRequest& request, const Places& places) {
   check_words(request, places);
+  check_container(capabilities, request, places);
   if (!request.array.empty()) check_array(capabilities, request, places);
   if (capabilities.partitions.empty()) return;
   std::optional<Error> first;

@@ -258,6 +258,41 @@ TEST_F(MemoryTrackingTest, StepsRunSideBySideEachOnAGpuOfItsOwn) {
   EXPECT_EQ(printed_by(slurm->submit(request)), "0\n1\n2\n3\n");
 }
 
+class AccountingTest : public BatchSystemTest {
+ protected:
+  void SetUp() override {
+    start_cluster({"--accounting", "--nodes", "1"});
+    if (IsSkipped()) return;
+    capabilities = probe_slurm();
+    slurm = make_slurm(capabilities);
+  }
+};
+
+TEST_F(AccountingTest, KnowsWhatSqueueHasForgotten) {
+  ASSERT_TRUE(capabilities.accounting);
+  JobRequest request = request_of({"sh", "-c", "exit 3"});
+  request.name = "two\nlines | $(touch evil)";
+  request.token = "muster:gone:1";
+  const std::string job = slurm->submit(request);
+  ASSERT_TRUE(wait_for_phase(job, JobPhase::ended));
+
+  // A squeue that prints nothing takes the place of the minutes after which the controller forgets a job.
+  const std::string path = std::getenv("PATH");
+  std::filesystem::create_directory(folder / "bin");
+  std::filesystem::create_symlink("/bin/true", folder / "bin/squeue");
+  setenv("PATH", ((folder / "bin").string() + ":" + path).c_str(), 1);
+  const bool written = wait_until([&] { return phase_of(state_of(job).state) == JobPhase::ended; }, 20);
+  const JobStatus by_job = state_of(job);
+  const auto by_token = slurm->states({}, "muster:gone:");
+  setenv("PATH", path.c_str(), 1);
+
+  ASSERT_TRUE(written);
+  EXPECT_EQ(in_plain_words(by_job), "failed with exit code 3");
+  EXPECT_EQ(by_job.name, request.name);
+  ASSERT_THAT(by_token, SizeIs(1));
+  EXPECT_EQ(by_token[0].job, job);
+}
+
 class SilentControllerTest : public BatchSystemTest {
  protected:
   void SetUp() override {

@@ -154,6 +154,14 @@ TEST_F(CheckRequest, RefusesMemoryThatIsNoSize) {
   EXPECT_THAT(said(ExitCode::config), HasSubstr("mem_per_cpu"));
 }
 
+TEST_F(CheckRequest, RefusesAContainerThatSlurmIsTooOldFor) {
+  request.options.container = "/images/a";
+  capabilities.version = parse_slurm_version("slurm 20.11.9");
+  EXPECT_THAT(refused(), HasSubstr("Slurm 20.11.9 runs no containers"));
+  capabilities.version = parse_slurm_version("slurm 21.08.0");
+  accepted();
+}
+
 TEST_F(CheckRequest, TakesOneOfSeveralPartitionsThatCan) {
   request.options.partition = "cpu,gpu";
   request.gpus_per_node = 2;
