@@ -36,8 +36,11 @@ bool controller_is_silent(const CommandResult& result) {
 }
 
 std::string words_of(const CommandResult& result) {
-  if (result.timed_out) return "no answer within " + std::to_string(kLimit.count()) + " s";
   const std::string complaint = result.complaint();
+  if (result.timed_out) {
+    return "no answer within " + std::to_string(kLimit.count()) + " s" +
+           (complaint.empty() ? "" : ": " + complaint);
+  }
   return complaint.empty() ? "exit status " + std::to_string(result.exit_code) : complaint;
 }
 
@@ -132,7 +135,10 @@ class Slurm : public BatchSystem {
     for (JobStatus& status : parse_squeue(shown.out, &damaged)) {
       if (is_asked_for(status, wanted, token_prefix)) found.push_back(std::move(status));
     }
-    if (damaged > 0) log(LogLevel::warning, std::to_string(damaged) + " lines of squeue could not be read");
+    if (damaged > 0 && !damage_was_told_) {
+      damage_was_told_ = true;
+      log(LogLevel::warning, std::to_string(damaged) + " lines of squeue could not be read");
+    }
     if (capabilities_.accounting) add_gone(wanted, token_prefix, found);
     return found;
   }
@@ -204,6 +210,7 @@ class Slurm : public BatchSystem {
   }
 
   SlurmCapabilities capabilities_;
+  bool damage_was_told_ = false;
 };
 
 }  // namespace
