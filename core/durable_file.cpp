@@ -29,10 +29,10 @@ fs::path aside_name(const fs::path& file) {
 /// Removes the file on the way out unless told to keep it.
 class AsideFile {
  public:
-  AsideFile(const fs::path& target, std::string_view text) : path_(aside_name(target)) {
+  AsideFile(const fs::path& target, std::string_view text, bool durable) : path_(aside_name(target)) {
     const int descriptor = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor < 0) throw_storage_error(target, "write", errno);
-    const int error_number = fill(descriptor, text);
+    const int error_number = fill(descriptor, text, durable);
     if (close(descriptor) != 0 && error_number == 0) fail(target, errno);
     if (error_number != 0) fail(target, error_number);
   }
@@ -51,7 +51,7 @@ class AsideFile {
     throw_storage_error(target, "write", error_number);
   }
 
-  static int fill(int descriptor, std::string_view text) {
+  static int fill(int descriptor, std::string_view text, bool durable) {
     while (!text.empty()) {
       const ssize_t written = write(descriptor, text.data(), text.size());
       if (written < 0) {
@@ -60,7 +60,7 @@ class AsideFile {
       }
       text.remove_prefix(static_cast<std::size_t>(written));
     }
-    return fsync(descriptor) == 0 ? 0 : errno;
+    return !durable || fsync(descriptor) == 0 ? 0 : errno;
   }
 
   fs::path path_;
@@ -70,14 +70,20 @@ class AsideFile {
 }  // namespace
 
 void write_durably(const fs::path& file, std::string_view text) {
-  AsideFile aside(file, text);
+  AsideFile aside(file, text, true);
   if (rename(aside.path().c_str(), file.c_str()) != 0) throw_storage_error(file, "write", errno);
   aside.keep();
   fsync_folder(file.parent_path());
 }
 
+void write_whole(const fs::path& file, std::string_view text) {
+  AsideFile aside(file, text, false);
+  if (rename(aside.path().c_str(), file.c_str()) != 0) throw_storage_error(file, "write", errno);
+  aside.keep();
+}
+
 bool create_exclusively(const fs::path& file, std::string_view text) {
-  AsideFile aside(file, text);
+  AsideFile aside(file, text, false);
   if (link(aside.path().c_str(), file.c_str()) != 0) {
     const int error_number = errno;
     struct stat status {};
@@ -97,7 +103,6 @@ bool create_exclusively(const fs::path& file, std::string_view text) {
       throw_storage_error(file, "create", error_number);
     }
   }
-  fsync_folder(file.parent_path());
   return true;
 }
 

@@ -149,6 +149,16 @@ Journal& Journal::operator=(Journal&& other) noexcept {
 }
 
 void Journal::append(JournalEntry entry) {
+  put(std::move(entry));
+  sync();
+}
+
+void Journal::sync() {
+  MUSTER_ASSERT(descriptor_ >= 0);
+  if (fsync(descriptor_) != 0) throw_storage_error(file_, "append to", errno);
+}
+
+void Journal::put(JournalEntry entry) {
   MUSTER_ASSERT(descriptor_ >= 0);
   entry.sequence = sequence_ + 1;
   entry.unix_time = now();
@@ -162,7 +172,7 @@ void Journal::append(JournalEntry entry) {
     if (written < 0) break;
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (!rest.empty() || fsync(descriptor_) != 0) {
+  if (!rest.empty()) {
     const int error_number = errno;
     // Half a line must not stay: the next append would bury it, and the file would count as damaged.
     if (ftruncate(descriptor_, before.st_size) != 0) {

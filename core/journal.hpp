@@ -39,6 +39,9 @@ class Journal {
 
   /// Returns when the line is on disk: call it before the effect that it announces. Throws Error(storage).
   void append(JournalEntry entry);
+  /// Puts the line down without waiting for the disk; sync() waits for all that were put down.
+  void put(JournalEntry entry);
+  void sync();
 
  private:
   int descriptor_ = -1;

@@ -84,7 +84,7 @@ void write_task(const Task& task, const std::filesystem::path& file) {
                            {"checkpoint_steps", task.policy.checkpoint_steps},
                            {"max_attempts", task.policy.max_attempts},
                            {"kill_after_seconds", task.policy.kill_after_seconds}});
-  write_durably(file, text);
+  write_whole(file, text);
 }
 
 Task read_task(const std::filesystem::path& file) {

@@ -77,7 +77,9 @@ AttemptView view_attempt(const TaskPaths& task, int number, const LivenessOf& li
   view.number = number;
   if (view.number == 0) return view;
   const AttemptPaths attempt(task.attempt(view.number));
-  if (fs::exists(attempt.gang())) view.order = read_gang_order(attempt.gang());
+  // A crash of the machine may have emptied what was not fsynced: then nothing of it runs.
+  if (fs::exists(attempt.gang()) && fs::file_size(attempt.gang()) > 0)
+    view.order = read_gang_order(attempt.gang());
 
   const fs::path claim_file = task.claim(view.number);
   if (!fs::exists(claim_file)) {
@@ -94,8 +96,8 @@ AttemptView view_attempt(const TaskPaths& task, int number, const LivenessOf& li
     view.phase = AttemptPhase::voided;
     return view;
   }
-  view.claimant = identity_from_json(claim);
-  const Liveness shim = liveness_of(*view.claimant);
+  if (!claim.empty()) view.claimant = identity_from_json(claim);
+  const Liveness shim = view.claimant ? liveness_of(*view.claimant) : Liveness::dead;
   // Read after the shim was seen dead: its last act was to write this.
   view.exit = read_exit_record(attempt.exit_record());
   view.phase = view.exit                   ? AttemptPhase::ended
@@ -112,7 +114,7 @@ bool open_attempt(const TaskPaths& task, int attempt, const GangOrder& order) {
                                           std::to_string(self.pid));
   make_folders(aside);
   try {
-    write_durably(aside / AttemptPaths("").gang(), gang_order_to_json(order));
+    write_whole(aside / AttemptPaths("").gang(), gang_order_to_json(order));
     // Onto a folder that exists and is not empty rename fails: the first launcher wins.
     if (std::rename(aside.c_str(), task.attempt(attempt).c_str()) != 0) {
       const int error_number = errno;
@@ -122,7 +124,6 @@ bool open_attempt(const TaskPaths& task, int attempt, const GangOrder& order) {
       fs::remove_all(aside);
       return false;
     }
-    fsync_folder(task.folder());
     return true;
   } catch (...) {
     std::error_code ignored;

@@ -50,7 +50,8 @@ RunHolder holder_of(const RunPaths& run, ProcessIdentity& holder, const std::str
     if (!std::filesystem::exists(run.folder())) return RunHolder::nobody;
     throw;
   }
-  if (nlohmann::json::parse(text, nullptr, false).contains(kEnded)) return RunHolder::nobody;
+  // Empty: the machine crashed, and its processes with it.
+  if (text.empty() || nlohmann::json::parse(text, nullptr, false).contains(kEnded)) return RunHolder::nobody;
   holder = identity_from_json(text);
   switch (liveness_of(holder)) {
     case Liveness::alive:
@@ -91,7 +92,7 @@ LauncherClaim::~LauncherClaim() {
     auto claim = nlohmann::ordered_json::parse(identity_to_json(own_identity()));
     claim[kEnded] =
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    write_durably(run_.launcher_claim(part_, number_), claim.dump());
+    write_whole(run_.launcher_claim(part_, number_), claim.dump());
   } catch (const Error&) {
     // The disk is full or gone: this host still sees that the process has ended.
   }

@@ -1,6 +1,7 @@
 #include "launcher/supervisor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
@@ -71,6 +72,14 @@ Supervisor::Supervisor(const ExperimentPaths& experiment, const Plan& plan,
 
 void Supervisor::look() {
   for (SupervisedTask& task : tasks_) settle(task);
+  carry_out();
+}
+
+void Supervisor::carry_out() {
+  if (announced_.empty()) return;
+  journal_.sync();
+  const auto announced = std::exchange(announced_, {});
+  for (const auto& deed : announced) deed();
 }
 
 bool Supervisor::tick(Request request) {
@@ -88,6 +97,7 @@ bool Supervisor::tick(Request request) {
     if (task.phase == TaskPhase::unsettled) settle(task);
   }
   if (request == Request::none) start_waiting();
+  carry_out();
   for (SupervisedTask& task : tasks_) {
     if (request != Request::none && task.phase == TaskPhase::active) stop(task, request);
   }
@@ -293,7 +303,9 @@ void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
   record(task, task.attempt, TaskState::starting);
   log_.begin_attempt(task.name, task.attempt, placement_text(task.task, order));
   begin_following(task);
-  allocation_.start(AttemptPaths(task.paths.attempt(task.attempt)));
+  announced_.push_back([this, attempt = AttemptPaths(task.paths.attempt(task.attempt))] {
+    allocation_.start(attempt);
+  });
   enter(task, TaskPhase::active, TaskState::starting);
 }
 
@@ -334,7 +346,9 @@ void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
     case Ending::done: {
       const double seconds = seconds_of_attempts(task.paths);
       record(task, task.attempt, TaskState::done);
-      write_done(task.paths, task.task.id, task.attempt, seconds);
+      announced_.push_back([paths = task.paths, id = task.task.id, attempt = task.attempt, seconds] {
+        write_done(paths, id, attempt, seconds);
+      });
       log_.note(task.name + " is done after " + duration_text(seconds));
       enter(task, TaskPhase::over, TaskState::done);
       break;
@@ -429,7 +443,7 @@ void Supervisor::record(const SupervisedTask& task, int attempt, TaskState state
   entry.state = state;
   entry.exit_code = exit_code;
   entry.reason = reason;
-  journal_.append(entry);
+  journal_.put(entry);
 }
 
 bool Supervisor::is_anothers(const AttemptView& view) const {

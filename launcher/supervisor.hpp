@@ -4,6 +4,7 @@
 /// goes on.
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -67,6 +68,8 @@ class Supervisor {
   void enter(SupervisedTask& task, TaskPhase phase, TaskState state);
   void record(const SupervisedTask& task, int attempt, TaskState state, int exit_code = 0,
               const std::string& reason = "");
+  /// What was put into the journal goes to disk, once for all; then what it announces is done.
+  void carry_out();
   bool is_anothers(const AttemptView& view) const;
   AttemptView view_of(const SupervisedTask& task) const;
 
@@ -80,6 +83,7 @@ class Supervisor {
   bool look_at_lines_ = true;
   bool changed_ = false;
   bool started_any_ = false;
+  std::vector<std::function<void()>> announced_;
 };
 
 }  // namespace muster
