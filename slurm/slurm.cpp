@@ -178,12 +178,13 @@ class Slurm : public BatchSystem {
   /// What squeue has forgotten, in one call of sacct.
   void add_gone(const std::set<std::string>& wanted, const std::string& token_prefix,
                 std::vector<JobStatus>& found) const {
+    std::set<std::string> known;
+    for (const JobStatus& status : found) {
+      known.insert({status.job, status.own_id, status.job + "_" + status.array_task});
+    }
     std::string gone;
     for (const std::string& job : wanted) {
-      const bool is_there = std::any_of(found.begin(), found.end(), [&](const JobStatus& status) {
-        return is_asked_for(status, {job}, "");
-      });
-      if (!is_there) gone += (gone.empty() ? "" : ",") + job;
+      if (!known.contains(job)) gone += (gone.empty() ? "" : ",") + job;
     }
     const bool by_token = wanted.empty() && !token_prefix.empty() && found.empty();
     if (gone.empty() && !by_token) return;
