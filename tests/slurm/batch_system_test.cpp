@@ -281,7 +281,7 @@ TEST_F(AccountingTest, KnowsWhatSqueueHasForgotten) {
   std::filesystem::create_directory(folder / "bin");
   std::filesystem::create_symlink("/bin/true", folder / "bin/squeue");
   setenv("PATH", ((folder / "bin").string() + ":" + path).c_str(), 1);
-  const bool written = wait_until([&] { return phase_of(state_of(job).state) == JobPhase::ended; }, 20);
+  const bool written = wait_until([&] { return phase_of(state_of(job).state) == JobPhase::ended; }, 60);
   const JobStatus by_job = state_of(job);
   const auto by_token = slurm->states({}, "muster:gone:");
   setenv("PATH", path.c_str(), 1);
