@@ -218,7 +218,8 @@ def main() -> None:
                   f"       ./dev prove {b.proof}: '{b.line}' {before} on the sound build; "
                   f"{after} on the broken one, exit status {code}", flush=True)  # fmt: skip
             told = [line for line in output.splitlines() if re.match(r"FAIL|\[  FAILED  \]", line)]
-            print("\n".join(f"       | {line[:150]}" for line in dict.fromkeys(told)), flush=True)
+            told = [re.sub(r"(, where.*)? \(\d+ ms\)$", "", line) for line in told]
+            print("\n".join(f"       | {line}" for line in dict.fromkeys(told)), flush=True)
             if not wanted:
                 print(f"--- sound\n{sound[b.proof][-3000:]}\n--- broken\n{output[-3000:]}")
     passed = bool(chosen) and as_wanted == len(chosen)
