@@ -92,7 +92,7 @@ BREAKS = [
         "results/metric_sink.cpp",
         "  void flush() override { on_every_sink(&RowSink::flush); }\n",
         "  void flush() override { sinks_.front()->flush(); }\n",
-        "share of trials whose file opened, whole, during the run",
+        "share of trials in which a reader saw it grow",
     ),
     Break(
         "every row of metrics waits for the disk",

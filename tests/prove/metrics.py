@@ -138,11 +138,17 @@ def prove_reading(trials: int, verdict: proof.Verdict) -> None:
     with proof.scratch() as folder:
         runs = folder / "runs"
         experiment = folder / "metrics.toml"
-        experiment.write_text(
-            EXPERIMENT.format(width=0.25, samples=STEPS_AN_EPOCH * 32, batch=32, checkpoint_seconds=1)
-        )
         during = after = killed = grown = lost = trials_made = 0
         for trial in range(trials):
+            # Every second trial saves nothing, so that what a reader sees did not get there by a checkpoint.
+            experiment.write_text(
+                EXPERIMENT.format(
+                    width=0.25,
+                    samples=STEPS_AN_EPOCH * 32,
+                    batch=32,
+                    checkpoint_seconds=60 if trial % 2 else 1,
+                )
+            )
             launcher = start(experiment, runs)
             before = newest_metrics(runs)
             deadline = time.monotonic() + 60
