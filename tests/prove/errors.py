@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -51,17 +52,16 @@ class Case:
     def runs(self) -> Path:
         return self.folder / "runs"
 
-    def muster(self, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def muster(self, text: str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         file = self.folder / "errors.toml"
         file.write_text(text)
         command = [proof.BUILD / "bin" / "muster", "run", file, "--runs", self.runs, *arguments]
-        done = subprocess.run(
-            command,
-            text=True,
-            capture_output=True,
-            env=proof.environment(),
-            timeout=120,
-        )
+        try:
+            done = subprocess.run(
+                command, text=True, capture_output=True, env=proof.environment(), timeout=seconds
+            )
+        except subprocess.TimeoutExpired:
+            done = subprocess.CompletedProcess(command, -1, "", f"it still ran after {seconds} s")
         for line in done.stderr.splitlines():
             print(f"    {line.replace(str(self.folder), '…')}")
         return done
@@ -105,6 +105,15 @@ class Case:
         )
         self.nothing_half_made()
         self.expect(not list(self.runs.glob("errors/tasks/*/done.json")), "the task is called done")
+
+    def end_what_is_left(self) -> None:
+        """Gangs outlive a launcher that was killed. Their shims are called with the attempt's folder."""
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and f"{self.runs}/".encode() in (entry / "cmdline").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
+            except OSError:
+                continue
 
     def nothing_half_made(self) -> None:
         staged = [path for path in self.runs.rglob("*") if re.search(r"\.(new|tmp|partial)\b|^\.", path.name)]
@@ -265,7 +274,7 @@ def two_launchers(case: Case) -> None:
     first = case.start(good(epochs=400))
     try:
         wait_for(lambda: bool(list(case.runs.glob("errors/tasks/*/attempt-1/events.jsonl"))))
-        second = case.muster(good(epochs=400))
+        second = case.muster(good(epochs=400), seconds=30)
         lines = [line for line in second.stderr.splitlines() if line.strip()]
         case.expect(second.returncode == 8, f"exit code {second.returncode}, not 8")
         case.expect(len(lines) == 1, f"{len(lines)} lines of error, not 1")
@@ -318,6 +327,7 @@ def main() -> None:
         with proof.scratch() as folder:
             case = Case(folder)
             CASES[name](case)
+            case.end_what_is_left()
             if os.path.ismount(case.runs):
                 proof.checked(["umount", "--lazy", case.runs])
         verdicts.append(
