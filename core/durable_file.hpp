@@ -12,8 +12,8 @@ namespace muster {
 /// whole. Throws Error(storage) and leaves no partial file.
 void write_durably(const std::filesystem::path& file, std::string_view text);
 
-/// The same without fsync: every process sees the old file or the new, whole; a crash of the machine may leave
-/// it empty. For what is written anew before it is needed again.
+/// The same without fsync: every process sees the old file or the new, whole; a crash of the machine may
+/// leave it empty. For what is written anew before it is needed again.
 void write_whole(const std::filesystem::path& file, std::string_view text);
 
 /// Creates `file` with `text` if it does not exist (temporary file and link(2)): whole or not at all, one

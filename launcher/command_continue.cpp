@@ -54,7 +54,7 @@ int continue_run(const ContinueOptions& options) {
   Plan plan;
   plan.experiment = paths.folder().filename().string();
   plan.tasks = read_run_tasks(run);
-  Place place = find_place(std::nullopt, std::nullopt);
+  Place place = find_place(std::nullopt, std::nullopt, run.slurm());
   DriveOptions drive = options.drive;
   if (const auto task = own_task(options, place)) {
     std::erase_if(plan.tasks, [&](const PlannedTask& planned) { return planned.number != *task; });

@@ -12,6 +12,7 @@
 #include "launcher/run_display.hpp"
 #include "launcher/run_log.hpp"
 #include "launcher/run_summary.hpp"
+#include "launcher/run_tasks.hpp"
 #include "launcher/slurm_allocation.hpp"
 #include "launcher/stop_signals.hpp"
 #include "launcher/successor.hpp"
@@ -27,6 +28,8 @@ using Request = StopSignals::Request;
 
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kIndexEvery = std::chrono::seconds(2);
+/// Of thousands of tasks the index takes long to write: it gets this part of the launcher's time at most.
+constexpr int kIndexShare = 20;
 constexpr auto kLookForSuccessorEvery = std::chrono::seconds(1);
 
 std::filesystem::path program_folder() {
@@ -73,6 +76,16 @@ std::int64_t what_is_kept(const std::vector<SupervisedTask>& tasks) {
     sum += disk.done ? kMoreThanSteps : disk.checkpoint_step.value_or(0);
   }
   return sum;
+}
+
+/// Once nothing of a run is left to do, by whichever of its launchers saw to the last task.
+void write_index_if_over(const RunToDrive& run) {
+  const auto tasks = look_at_tasks(run.experiment, read_run_tasks(run.paths),
+                                   fold(read_journal(run.paths.journal_folder())));
+  const bool over = std::all_of(tasks.begin(), tasks.end(), [](const SupervisedTask& task) {
+    return task.state == TaskState::done || task.state == TaskState::failed;
+  });
+  if (over) write_index(run.paths, tasks);
 }
 
 /// How the driving of a run ended.
@@ -140,9 +153,11 @@ class Driver {
       }
       display.update(supervisor_.tasks());
       if (options_.part.empty() && index_is_old && Clock::now() >= next_index) {
+        const auto began = Clock::now();
         write_index(run_.paths, supervisor_.tasks());
         index_is_old = false;
-        next_index = Clock::now() + kIndexEvery;
+        next_index =
+            Clock::now() + std::max<Clock::duration>(kIndexEvery, kIndexShare * (Clock::now() - began));
       }
       signals.wait(kTick);
     }
@@ -202,7 +217,7 @@ class Driver {
 
 }  // namespace
 
-Place find_place(std::optional<int> cpus, std::optional<int> gpus) {
+Place find_place(std::optional<int> cpus, std::optional<int> gpus, const std::filesystem::path& known) {
   Place place;
   if (!cpus && !gpus) place.job = own_job();
   if (!place.job) {
@@ -211,7 +226,8 @@ Place find_place(std::optional<int> cpus, std::optional<int> gpus) {
         LocalAllocationOptions{local_slots(cpus, gpus), program_folder(), std::filesystem::current_path()});
     return place;
   }
-  const SlurmCapabilities capabilities = probe_slurm();
+  const bool is_known = !known.empty() && std::filesystem::exists(known);
+  const SlurmCapabilities capabilities = is_known ? capabilities_from_json(read_text(known)) : probe_slurm();
   place.system = make_slurm(capabilities);
   place.liveness_of = make_job_liveness(place.system.get());
   place.allocation = std::make_unique<SlurmAllocation>(SlurmAllocationOptions{
@@ -234,6 +250,7 @@ int drive_run(RunToDrive run, Place& place, const DriveOptions& options) {
     goes_on = place.job && driver.leaves_work(end);
     code = driver.conclude(end);
     if (goes_on) driver.log().note("asking Slurm to go on with what is left");
+    if (!options.part.empty()) write_index_if_over(run);
   }
   run.claim.reset();
   if (goes_on) {

@@ -1,6 +1,7 @@
 #pragma once
 /// Drives a run to its end on what there is: this machine, or the Slurm job that this process runs in.
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,8 +24,10 @@ struct Place {
   std::unique_ptr<Allocation> allocation;
 };
 
-/// `cpus` or `gpus` given: this machine, whatever job there is.
-Place find_place(std::optional<int> cpus, std::optional<int> gpus);
+/// `cpus` or `gpus` given: this machine, whatever job there is. `capabilities`: what was found out about this
+/// Slurm when the run was made; Slurm is asked where there is no such file.
+Place find_place(std::optional<int> cpus, std::optional<int> gpus,
+                 const std::filesystem::path& capabilities = {});
 
 struct DriveOptions {
   bool quiet = false;

@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "launcher/attempt_ledger.hpp"
+#include "launcher/run_folder.hpp"
 #include "launcher/text_table.hpp"
 #include "results/metric_reader.hpp"
 
@@ -84,6 +85,28 @@ std::vector<FinalMetric> final_metrics_of(const std::filesystem::path& metrics_h
     metrics.clear();
   }
   return metrics;
+}
+
+std::vector<SupervisedTask> look_at_tasks(const ExperimentPaths& experiment,
+                                          const std::vector<PlannedTask>& planned,
+                                          const std::map<std::string, JournalEntry>& journal) {
+  std::vector<SupervisedTask> tasks;
+  for (const PlannedTask& of_plan : planned) {
+    SupervisedTask task;
+    task.number = of_plan.number;
+    task.name = task_name(of_plan.number, of_plan.task.label);
+    task.task = of_plan.task;
+    task.paths = experiment.task(of_plan.task.folder_name());
+    task.attempt = highest_attempt(task.paths);
+    const auto entry = journal.find(of_plan.task.folder_name());
+    if (entry != journal.end()) {
+      task.state = entry->second.state;
+      task.reason = entry->second.reason;
+    }
+    if (std::filesystem::exists(task.paths.done())) task.state = TaskState::done;
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
 }
 
 std::vector<TaskSummary> summarize(const std::vector<SupervisedTask>& tasks) {

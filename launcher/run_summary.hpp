@@ -1,10 +1,13 @@
 #pragma once
 /// What a run came to: the table at its end, sweep.h5 and summary.csv.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/journal.hpp"
+#include "launcher/plan.hpp"
 #include "launcher/supervised_task.hpp"
 #include "results/sweep_index.hpp"
 
@@ -36,6 +39,11 @@ struct TaskSummary {
   std::optional<double> speedup;     ///< rate(N ranks) / rate(1 rank) of otherwise equal tasks
   std::optional<double> efficiency;  ///< speedup / N
 };
+
+/// Tasks as their folders and the journal tell them, without a launcher.
+std::vector<SupervisedTask> look_at_tasks(const ExperimentPaths& experiment,
+                                          const std::vector<PlannedTask>& planned,
+                                          const std::map<std::string, JournalEntry>& journal);
 
 std::vector<TaskSummary> summarize(const std::vector<SupervisedTask>& tasks);
 
