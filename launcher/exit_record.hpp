@@ -12,7 +12,8 @@ struct ExitRecord {
   int signal = 0;      ///< 0: none
   double started = 0;  ///< unix seconds
   double ended = 0;
-  bool lost_ranks = false;  ///< srun returned 0, but not every rank did
+  bool lost_ranks = false;     ///< srun returned 0, but not every rank did
+  bool never_started = false;  ///< srun failed, and no rank was ever started
 };
 
 std::string exit_record_to_json(const ExitRecord& record);

@@ -35,7 +35,10 @@ void JobWatch::refresh() {
   jobs_ = look_at_jobs(run_, system_.get());
   by_id_.clear();
   for (const RunJob& job : jobs_.jobs) note(job.parts);
-  strangers_.merge(known_strangers_);
+  // An element of an array is a stranger till squeue has split it off.
+  for (const std::string& job : known_strangers_) {
+    if (!by_id_.contains(job)) strangers_.insert(job);
+  }
   known_strangers_.clear();
 }
 

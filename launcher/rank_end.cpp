@@ -40,12 +40,14 @@ void for_each_signal(void (*handler)(int)) {
   _exit(error_number == ENOENT ? kCommandNotFound : kCannotExecute);
 }
 
+constexpr const char* kStarted = "started";
+
 /// Whole or not at all. Not fsynced: what a power loss takes is asked for again.
-void write_end(const std::filesystem::path& file, int exit_code) {
+void write_aside(const std::filesystem::path& file, const std::string& text) {
   std::filesystem::path aside = file;
   aside.replace_filename("." + file.filename().string());
   std::ofstream stream(aside);
-  stream << exit_code << '\n';
+  stream << text << '\n';
   stream.close();
   if (!stream || std::rename(aside.c_str(), file.c_str()) != 0) throw_storage_error(file, "write", errno);
 }
@@ -70,6 +72,7 @@ int run_rank(char** command) {
   const AttemptPaths attempt(variable("MUSTER_ATTEMPT"));
   const int rank = std::atoi(variable("SLURM_PROCID").c_str());
   for_each_signal(SIG_IGN);
+  write_aside(attempt.rank_end(rank), kStarted);
   const pid_t self = getpid();
   const pid_t child = fork();
   if (child < 0) {
@@ -82,13 +85,20 @@ int run_rank(char** command) {
   }
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const int exit_code = signal != 0 ? 128 + signal : WEXITSTATUS(status);
-  write_end(attempt.rank_end(rank), exit_code);
+  write_aside(attempt.rank_end(rank), std::to_string(exit_code));
   if (signal != 0) {
     // srun tells a rank that was killed from one that returned.
     ::signal(signal, SIG_DFL);
     kill(self, signal);
   }
   return exit_code;
+}
+
+bool any_rank_started(const AttemptPaths& attempt, int count) {
+  for (int rank = 0; rank < count; ++rank) {
+    if (std::filesystem::exists(attempt.rank_end(rank))) return true;
+  }
+  return false;
 }
 
 std::vector<int> ranks_without_good_end(const AttemptPaths& attempt, int count) {

@@ -11,9 +11,11 @@
 namespace muster {
 
 /// Runs `command` (without a shell, null-terminated) as the rank that $SLURM_PROCID names of the attempt that
-/// $MUSTER_ATTEMPT names, writes its rank-R, and ends as the command did. Signals are the command's: Slurm
-/// sends them to every process of a step.
+/// $MUSTER_ATTEMPT names, writes its rank-R at the start and at the end, and ends as the command did. Signals
+/// are the command's: Slurm sends them to every process of a step.
 int run_rank(char** command);
+
+bool any_rank_started(const AttemptPaths& attempt, int count);
 
 /// Ranks of `count` whose rank-R does not say that they returned 0. Waits a moment for what a network file
 /// system shows late.

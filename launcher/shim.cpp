@@ -175,12 +175,18 @@ ExitRecord run_gang(const GangOrder& order, const sigset_t& signals) {
 
 /// srun's 0 counts only with that of each rank.
 void look_at_ranks(const AttemptPaths& attempt, const GangOrder& order, ExitRecord& record) {
-  if (!order.ranks_report || record.exit_code != 0) return;
-  const auto lost = ranks_without_good_end(attempt, static_cast<int>(order.ranks.size()));
+  if (!order.ranks_report) return;
+  const int count = static_cast<int>(order.ranks.size());
+  if (record.exit_code != 0) {
+    record.never_started = record.signal == 0 && !any_rank_started(attempt, count);
+    return;
+  }
+  const auto lost = ranks_without_good_end(attempt, count);
   if (lost.empty()) return;
   std::fprintf(stderr, "muster-shim: srun returned 0, but %zu of %zu ranks did not, such as rank %d\n",
                lost.size(), order.ranks.size(), lost.front());
   record.lost_ranks = true;
+  record.never_started = !any_rank_started(attempt, count);
   record.exit_code = static_cast<int>(ExitCode::task_failed);
 }
 

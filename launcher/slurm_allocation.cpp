@@ -116,7 +116,11 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
 }
 
 int SlurmAllocation::end_leftovers(const GangOrder& order) {
-  int ended = shims_.end_leftovers(order);
+  const std::string here = own_identity().host;
+  const bool was_here =
+      order.launcher.host == here ||
+      std::ranges::any_of(order.ranks, [&](const RankPlace& rank) { return rank.host == here; });
+  int ended = was_here ? shims_.end_leftovers(order) : 0;
   const auto name = order.environment.find(kStepName);
   // Steps of an earlier job ended with it.
   if (name != order.environment.end() && order.launcher.job == options_.job.id)

@@ -54,6 +54,8 @@ struct SupervisedTask {
   std::optional<std::chrono::steady_clock::time_point> asked_to_stop;
   bool signalled_to_stop = false;
   bool told_to_end = false;
+  /// Slurm starts nothing of it since then; the next try is due at not_before.
+  std::optional<std::chrono::steady_clock::time_point> refused_since, not_before;
 
   /// Every rank catches the signal that asks it to stop. A command speaks for itself.
   bool gang_listens() const {

@@ -27,6 +27,11 @@ constexpr auto kLookAtLinesEvery = std::chrono::milliseconds(100);
 /// Of an allocation's end: to start ranks, save and end them takes as long.
 constexpr double kLeastUsefulSeconds = 30;
 
+/// What Slurm does not start (its controller restarts, the job is being requeued) is tried again so often, so
+/// long.
+constexpr auto kRefusedWait = std::chrono::seconds(10);
+constexpr auto kRefusedLimit = std::chrono::minutes(10);
+
 std::string plural(int number, const std::string& noun) {
   return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
 }
@@ -276,6 +281,7 @@ void Supervisor::start_waiting() {
   std::vector<SupervisedTask*> waiting;
   for (SupervisedTask& task : tasks_) {
     if (task.phase != TaskPhase::waiting || !has_time_for(task)) continue;
+    if (task.not_before && Clock::now() < *task.not_before) continue;
     queue.push_back({task.name, task.task.resources});
     waiting.push_back(&task);
   }
@@ -303,9 +309,8 @@ void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
   record(task, task.attempt, TaskState::starting);
   log_.begin_attempt(task.name, task.attempt, placement_text(task.task, order));
   begin_following(task);
-  announced_.push_back([this, attempt = AttemptPaths(task.paths.attempt(task.attempt))] {
-    allocation_.start(attempt);
-  });
+  announced_.push_back(
+      [this, attempt = AttemptPaths(task.paths.attempt(task.attempt))] { allocation_.start(attempt); });
   enter(task, TaskPhase::active, TaskState::starting);
 }
 
@@ -370,8 +375,17 @@ void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
 }
 
 void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) {
-  ++task.failures;
   task.reason = verdict.reason;
+  if (verdict.never_started && may_wait_for_slurm(task)) {
+    record(task, task.attempt, TaskState::failed, verdict.exit_code, verdict.reason);
+    record(task, task.attempt + 1, TaskState::pending, 0, "tried again once Slurm may answer");
+    log_.note(task.name + ": " + verdict.reason + "; trying again in " +
+              std::to_string(kRefusedWait.count()) + " s");
+    enter(task, TaskPhase::waiting, TaskState::pending);
+    return;
+  }
+  if (!verdict.never_started) task.refused_since.reset();
+  ++task.failures;
   record(task, task.attempt, TaskState::failed, verdict.exit_code, verdict.reason);
   const std::string what =
       task.name + ": attempt " + std::to_string(task.attempt) + " failed: " + verdict.reason;
@@ -384,6 +398,13 @@ void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) 
     log_.note(what);
     enter(task, TaskPhase::over, TaskState::failed);
   }
+}
+
+bool Supervisor::may_wait_for_slurm(SupervisedTask& task) {
+  const auto now = Clock::now();
+  if (!task.refused_since) task.refused_since = now;
+  task.not_before = now + kRefusedWait;
+  return now - *task.refused_since < kRefusedLimit;
 }
 
 void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {

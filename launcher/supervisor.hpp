@@ -61,6 +61,8 @@ class Supervisor {
   void stop(SupervisedTask& task, StopSignals::Request request);
   void finish(SupervisedTask& task, const AttemptView& view);
   void conclude_failure(SupervisedTask& task, const Verdict& verdict);
+  /// Of a task that Slurm refused to start: it may come to its senses, as a controller that restarts.
+  static bool may_wait_for_slurm(SupervisedTask& task);
   void clear_away(SupervisedTask& task, const AttemptView& view);
 
   void begin_following(SupervisedTask& task);

@@ -44,7 +44,7 @@ void link_outputs(const TaskPaths& task, int attempt) {
 void write_done(const TaskPaths& task, const std::string& id, int attempt, double seconds) {
   // Where a crash of the machine takes it, the journal and exit.json still say so.
   write_whole(task.done(),
-                nlohmann::ordered_json{{"attempt", attempt}, {"id", id}, {"seconds", seconds}}.dump() + "\n");
+              nlohmann::ordered_json{{"attempt", attempt}, {"id", id}, {"seconds", seconds}}.dump() + "\n");
 }
 
 }  // namespace muster

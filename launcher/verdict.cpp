@@ -51,6 +51,8 @@ Verdict judge(const EndOfAttempt& end) {
             "its gang vanished without an exit record: muster-shim was killed, or the machine restarted"};
   }
   const int code = end.exit->exit_code;
+  if (end.exit->never_started && !end.asked_to_stop)
+    return {Ending::failed, code, true, "Slurm did not start it: log.txt has srun's words", true};
   if (end.exit->lost_ranks) {
     if (end.asked_to_stop)
       return {Ending::stopped, code, false, "was told to stop, and Slurm lost ranks of it"};

@@ -13,8 +13,9 @@ enum class Ending { done, stopped, failed };
 struct Verdict {
   Ending ending = Ending::failed;
   int exit_code = 0;
-  bool retry = false;  ///< of a failure: another attempt may end otherwise
-  std::string reason;  ///< one line for a person
+  bool retry = false;          ///< of a failure: another attempt may end otherwise
+  std::string reason;          ///< one line for a person
+  bool never_started = false;  ///< of a failure: Slurm started nothing of the task
 };
 
 struct EndOfAttempt {
@@ -27,7 +28,8 @@ struct EndOfAttempt {
 /// Causes that a second try cannot change are never retried: configuration, data, divergence, a plugin,
 /// checkpoints that cannot be read, resources, bugs. What came from outside (a signal, a lost process, a full
 /// disk that may have been cleared) is. A gang that ends by a signal after it was asked to stop has stopped,
-/// not failed.
+/// not failed. What Slurm did not start (its controller is away, the job is being requeued) says nothing of
+/// the task.
 Verdict judge(const EndOfAttempt& end);
 
 }  // namespace muster

@@ -162,6 +162,17 @@ TEST_F(ShimOfAStep, ZeroDoesNotCountWhereARankFailedOrWasKilled) {
   EXPECT_EQ(text_of(attempt_.rank_end(1)), "1\n");
 }
 
+TEST_F(ShimOfAStep, TellsAFailureOfSlurmFromOneOfTheTask) {
+  EXPECT_TRUE(end_of("exit 0", 0).never_started);
+  order("SLURM_PROCID=0 " MUSTER_SHIM " --rank false; exit 1");
+  order_.claim = root_ / "claim-2";
+  write_order();
+  Process({MUSTER_SHIM, attempt_.folder()}).wait();
+  const auto end = read_exit_record(attempt_.exit_record());
+  EXPECT_EQ(end->exit_code, 1);
+  EXPECT_FALSE(end->never_started);
+}
+
 TEST_F(ShimOfAStep, ARankEndsAsItsCommandDid) {
   std::filesystem::create_directories(attempt_.folder());
   const auto code_of = [&](const std::string& script) {

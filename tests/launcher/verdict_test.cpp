@@ -53,6 +53,14 @@ TEST(Verdict, StorageAndUnknownCrashesAreRetried) {
   EXPECT_TRUE(judge(EndOfAttempt{}).retry) << "vanished";
 }
 
+TEST(Verdict, WhatSlurmDidNotStartSaysNothingOfTheTask) {
+  EndOfAttempt end = end_with(1);
+  end.exit->never_started = true;
+  EXPECT_EQ(judge(end).ending, Ending::failed);
+  EXPECT_TRUE(judge(end).never_started);
+  EXPECT_FALSE(judge(end_with(1)).never_started);
+}
+
 TEST(Verdict, ZeroOfAStepThatLostRanksIsAFailureAndRetried) {
   EndOfAttempt end = end_with(1);
   end.exit->lost_ranks = true;

@@ -56,8 +56,8 @@ class Trial:
     def submit(self, **environment: str) -> subprocess.CompletedProcess[str]:
         """The whole matrix in one job: `muster submit --pack`, or sbatch of a script with `muster run`."""
         if self.plain:
-            asked = {"ntasks": 8} | {name: value for name, value in self.slurm.items() if name != "sbatch"}
-            options = [f"--{name}={value}" for name, value in (asked | self.slurm.get("sbatch", {})).items()]
+            asked = {"ntasks": 8} | self.slurm
+            options = [f"--{name}={value}" for name, value in asked.items()]
             job = self.cluster.sbatch(
                 self.folder, [MUSTER, "run", self.experiment, "--runs", self.runs], *options
             )
@@ -75,12 +75,20 @@ class Trial:
 
     def started(self) -> str:
         """Submits and waits till each gang has kept something; returns the job's id."""
+        self.submit_once()
+        self.wait_for_checkpoints(2)
+        return self.job()
+
+    def started_one(self) -> None:
+        """Submits and waits till the first gang has kept something."""
+        self.submit_once()
+        wait_until(lambda: any(checkpoints(task) for task in self.tasks()), 120, "a checkpoint")
+
+    def submit_once(self) -> None:
         done = self.submit()
         if done.returncode != 0:
             raise RuntimeError(f"muster submit: exit code {done.returncode}: {done.stderr}")
         self.submitted += 1
-        self.wait_for_checkpoints(2)
-        return self.job()
 
     def jobs(self) -> list[str]:
         """Of this user, pending or running."""
@@ -91,6 +99,9 @@ class Trial:
 
     def wait_for_state(self, job: str, state: str) -> None:
         wait_until(lambda: self.cluster.state(job) == state, 90, f"job {job}: {state}")
+
+    def wait_for_empty_queue(self) -> None:
+        wait_until(lambda: not self.jobs(), 60, "an empty queue")
 
     def tasks(self) -> list[Path]:
         folder = self.runs / "faults" / "tasks"
@@ -213,6 +224,14 @@ def controller_killed(trial: Trial) -> None:
     trial.cluster.control("start-controller")
 
 
+def controller_away_when_gangs_start(trial: Trial) -> None:
+    """The node has room for one gang at a time: the next ones are due while nobody can start a step."""
+    trial.started_one()
+    trial.cluster.control("kill-controller")
+    time.sleep(45)
+    trial.cluster.control("start-controller")
+
+
 def batch_script_killed(trial: Trial) -> None:
     job = trial.started()
     trial.cluster.said_by("scancel", "--signal=KILL", "--batch", job)
@@ -220,17 +239,23 @@ def batch_script_killed(trial: Trial) -> None:
 
 
 def answer_lost(trial: Trial, job_is_lost: bool) -> None:
-    """sbatch is accepted; then the controller dies, before or after it saved the job, and the answer is lost."""
+    """sbatch is accepted; then the controller dies, before or after it saved the job; the answer is lost."""
     wrappers = trial.folder / "wrappers"
     wrappers.mkdir()
     control = f"{proof.ROOT}/slurm/test-cluster"
     cluster = trial.cluster.folder
-    wait = "" if job_is_lost else "sleep 8"
+    # A job that was never saved is not in the state that the next controller reads.
+    before, after, forget = ":", "sleep 8", ":"
+    if job_is_lost:
+        before, after = f"cp -a {cluster}/state {cluster}/saved", ":"
+        forget = f"rm -r {cluster}/state && mv {cluster}/saved {cluster}/state"
     (wrappers / "sbatch").write_text(
         f"""#!/bin/bash
+{before}
 {shutil.which("sbatch")} "$@" > {trial.folder}/answer
-{wait}
+{after}
 {control} kill-controller {cluster}
+{forget}
 echo 'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)' >&2
 exit 1
 """
@@ -242,10 +267,17 @@ exit 1
     trial.cluster.control("start-controller")
     wait_until(lambda: trial.cluster.run("squeue").returncode == 0, 30, "the controller's answer")
     print(f"  jobs that the controller knows then: {trial.jobs()}")
+    if job_is_lost:
+        if trial.jobs():
+            raise RuntimeError("the job was not lost")
+        other = trial.cluster.said_by("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 20")
+        print(f"  somebody else's job now has id {other}")
     again = trial.submit()
     print(f"  muster submit again: {again.returncode}, {(again.stdout + again.stderr).strip()!r}")
-    if len(trial.jobs()) != 1:
-        raise RuntimeError(f"jobs in the queue: {trial.jobs()}")
+    ours = trial.cluster.said_by("squeue", "-h", "-o", "%A %k").splitlines()
+    ours = [line for line in ours if "muster:" in line]
+    if len(ours) != 1:
+        raise RuntimeError(f"jobs of this run in the queue: {ours}")
 
 
 def where(trial: Trial) -> str:
@@ -260,9 +292,9 @@ PREEMPTION = (
     "PartitionName=high Nodes=ALL PriorityTier=10 MaxTime=INFINITE",
 )
 QUICK = ("SlurmdTimeout=10",)
-# name: what happens, seconds a task, lines of slurm.conf, keys of [slurm]
+# name: what happens, seconds a task, lines of slurm.conf or options of the cluster, keys of [slurm]
 FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] = {
-    "usr1": (usr1_before_the_limit, 70, (), {"time": "2", "sbatch": {"signal": "B:USR1@80"}}),
+    "usr1": (usr1_before_the_limit, 90, (), {"time": "3"}),
     "timeout": (time_limit, 130, (), {}),
     "requeue": (requeued_by_hand, 25, (), {}),
     "preemption": (preempted, 25, PREEMPTION, {"partition": "low"}),
@@ -270,7 +302,8 @@ FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] 
     "node-lost": (node_lost_for_good, 25, QUICK, {}),
     "slurmd-killed": (slurmd_killed_orphans_left, 60, QUICK, {}),
     "controller-killed": (controller_killed, 25, (), {}),
-    "answer-lost": (lambda trial: answer_lost(trial, job_is_lost=False), 10, (), {}),
+    "controller-away": (controller_away_when_gangs_start, 15, ("--nodes 1 --cpus 2",), {}),
+    "answer-lost": (lambda trial: answer_lost(trial, job_is_lost=False), 60, (), {}),
     "job-lost": (lambda trial: answer_lost(trial, job_is_lost=True), 10, (), {}),
     "batch-killed": (batch_script_killed, 25, (), {}),
 }
@@ -339,7 +372,7 @@ def main() -> None:
             happens, seconds, conf, slurm = FAULTS[name]
             place = folder / name[:8]
             place.mkdir()
-            lines = [word for line in conf for word in ("--conf", line)]
+            lines = [word for line in conf for word in (line.split() if line[0] == "-" else ("--conf", line))]
             began = time.monotonic()
             print(f"{name}:", flush=True)
             try:
@@ -348,7 +381,7 @@ def main() -> None:
                     try:
                         happens(trial)
                         trial.finish(60 + 4 * seconds)
-                        wait_until(lambda: not trial.jobs(), 60, "an empty queue")
+                        trial.wait_for_empty_queue()
                         facts = judged(trial, expected)
                     finally:
                         if log := sorted(place.glob("runs/faults/*/run.log")):
