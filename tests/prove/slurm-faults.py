@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -177,9 +178,27 @@ def usr1_before_the_limit(trial: Trial) -> None:
 
 
 def time_limit(trial: Trial) -> None:
+    """The launcher is frozen, and so does not hear that the limit comes."""
     job = trial.started()
+    for launcher in launchers(trial):
+        os.kill(launcher, signal.SIGSTOP)
     trial.cluster.said_by("scontrol", "update", f"jobid={job}", "TimeLimit=1")
     wait_until(lambda: trial.cluster.state(job) != "RUNNING", 150, "the time limit")
+
+
+def launchers(trial: Trial) -> list[int]:
+    """`muster run` and `muster continue` that work on this run."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("/muster") and any(word.startswith(str(trial.runs)) for word in words):
+            found.append(int(process.name))
+    return found
 
 
 def requeued_by_hand(trial: Trial) -> None:
