@@ -3,46 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "tests/launcher/fake_batch_system.hpp"
+#include "tests/support/processes.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace muster {
 namespace {
 
+using testing::FakeBatchSystem;
 using testing::TemporaryFolder;
-
-/// Answers with what it was given, and notes what it was asked.
-class FakeSystem : public BatchSystem {
- public:
-  std::string submit(const JobRequest&) override { return "1"; }
-  std::vector<JobStatus> states(const std::vector<std::string>& jobs, const std::string& token) override {
-    ++questions;
-    asked_jobs = jobs;
-    asked_token = token;
-    if (silent) throw Error(ExitCode::busy, "the controller sleeps", "wait");
-    return answer;
-  }
-  void ask_to_stop(const std::string&) override {}
-  void cancel(const std::string&) override {}
-  bool requeue(const std::string&) override { return false; }
-
-  std::vector<JobStatus> answer;
-  bool silent = false;
-  int questions = 0;
-  std::vector<std::string> asked_jobs;
-  std::string asked_token;
-};
-
-JobStatus status(const std::string& job, const std::string& state, const std::string& comment,
-                 const std::string& array_task = "") {
-  JobStatus result;
-  result.job = job;
-  result.own_id = job;
-  result.state = state;
-  result.comment = comment;
-  result.array_task = array_task;
-  result.name = "sweep";
-  return result;
-}
 
 class RunJobsTest : public ::testing::Test {
  protected:
@@ -55,7 +24,7 @@ class RunJobsTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   RunPaths run_;
-  FakeSystem system_;
+  FakeBatchSystem system_;
 };
 
 TEST_F(RunJobsTest, ARunThatWasNeverSubmittedAsksNothing) {
@@ -68,7 +37,8 @@ TEST_F(RunJobsTest, AllJobsAreAskedForAtOnce) {
   Submission second = open(SubmissionKind::pack, {1});
   answer_submission(run_, first, "10");
   answer_submission(run_, second, "11");
-  system_.answer = {status("10", "COMPLETED", first.token), status("11", "RUNNING", second.token)};
+  system_.answer = {testing::job_status("10", "COMPLETED", first.token),
+                    testing::job_status("11", "RUNNING", second.token)};
   const RunJobs jobs = look_at_jobs(run_, &system_);
   EXPECT_EQ(system_.questions, 1);
   EXPECT_EQ(system_.asked_jobs, (std::vector<std::string>{"10", "11"}));
@@ -81,7 +51,7 @@ TEST_F(RunJobsTest, AllJobsAreAskedForAtOnce) {
 
 TEST_F(RunJobsTest, AnAnswerThatGotLostIsFoundByItsTokenAndWrittenDown) {
   const Submission lost = open(SubmissionKind::pack, {0});
-  system_.answer = {status("99", "PENDING", lost.token)};
+  system_.answer = {testing::job_status("99", "PENDING", lost.token)};
   EXPECT_TRUE(look_at_jobs(run_, &system_).any_lives());
   EXPECT_EQ(read_submissions(run_).at(0).job, "99");
 }
@@ -89,18 +59,18 @@ TEST_F(RunJobsTest, AnAnswerThatGotLostIsFoundByItsTokenAndWrittenDown) {
 TEST_F(RunJobsTest, AnIdThatSlurmGaveToSomebodyElseIsNotOurs) {
   Submission mine = open(SubmissionKind::pack, {0});
   answer_submission(run_, mine, "10");
-  system_.answer = {status("10", "RUNNING", "")};
+  system_.answer = {testing::job_status("10", "RUNNING", "")};
   EXPECT_FALSE(look_at_jobs(run_, &system_).any_lives());
-  system_.answer = {status("10", "RUNNING", "muster:0123456789abcdef:1")};
+  system_.answer = {testing::job_status("10", "RUNNING", "muster:0123456789abcdef:1")};
   EXPECT_FALSE(look_at_jobs(run_, &system_).any_lives());
-  system_.answer = {status("10", "RUNNING", mine.token)};
+  system_.answer = {testing::job_status("10", "RUNNING", mine.token)};
   EXPECT_TRUE(look_at_jobs(run_, &system_).any_lives());
 }
 
 TEST_F(RunJobsTest, OneThatSacctRemembersWithoutItsCommentIsKnownByItsName) {
   Submission mine = open(SubmissionKind::pack, {0});
   answer_submission(run_, mine, "10");
-  system_.answer = {status("10", "TIMEOUT", "")};
+  system_.answer = {testing::job_status("10", "TIMEOUT", "")};
   EXPECT_EQ(look_at_jobs(run_, &system_).jobs.at(0).parts.size(), 1U);
   system_.answer[0].name = "other";
   EXPECT_TRUE(look_at_jobs(run_, &system_).jobs.at(0).parts.empty());
@@ -109,7 +79,7 @@ TEST_F(RunJobsTest, OneThatSacctRemembersWithoutItsCommentIsKnownByItsName) {
 TEST_F(RunJobsTest, AStateThatNobodyKnowsLives) {
   Submission mine = open(SubmissionKind::pack, {0});
   answer_submission(run_, mine, "10");
-  system_.answer = {status("10", "TELEPORTING", mine.token)};
+  system_.answer = {testing::job_status("10", "TELEPORTING", mine.token)};
   EXPECT_TRUE(look_at_jobs(run_, &system_).any_lives());
 }
 
@@ -126,8 +96,9 @@ TEST_F(RunJobsTest, WhereSlurmIsSilentTheFilesSpeak) {
 TEST_F(RunJobsTest, ATaskOfAnArrayHasItsElement) {
   Submission mine = open(SubmissionKind::array, {1000, 1001, 1002, 1003}, 1000);
   answer_submission(run_, mine, "10");
-  system_.answer = {status("10", "PENDING", mine.token, "2-3%1"), status("10", "RUNNING", mine.token, "1"),
-                    status("10", "FAILED", mine.token, "0")};
+  system_.answer = {testing::job_status("10", "PENDING", mine.token, "2-3%1"),
+                    testing::job_status("10", "RUNNING", mine.token, "1"),
+                    testing::job_status("10", "FAILED", mine.token, "0")};
   const RunJobs jobs = look_at_jobs(run_, &system_);
   const RunJob& job = jobs.jobs.at(0);
   EXPECT_EQ(job.of_task(1000)->state, "FAILED");
@@ -147,6 +118,28 @@ TEST_F(RunJobsTest, ATaskThatWasSubmittedTwiceHasTheNewestJob) {
   const RunJobs jobs = look_at_jobs(run_, &system_);
   EXPECT_EQ(jobs.job_of(0)->submission.job, "10");
   EXPECT_EQ(jobs.job_of(1)->submission.job, "11");
+}
+
+TEST_F(RunJobsTest, WhatSlurmHasForgottenItWroteIntoTheOutput) {
+  Submission mine = open(SubmissionKind::pack, {0});
+  answer_submission(run_, mine, "10");
+  testing::write_text(
+      run_.submission(1).folder() / "slurm-10.out",
+      "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-11-21T15:59:34 DUE TO TIME LIMIT ***\n");
+  const RunJobs jobs = look_at_jobs(run_, &system_);
+  ASSERT_EQ(jobs.jobs.at(0).parts.size(), 1U);
+  EXPECT_EQ(words_of(jobs.jobs[0].parts[0]), "ran into its time limit");
+  EXPECT_FALSE(jobs.any_lives());
+}
+
+TEST_F(RunJobsTest, ExitCodesOfMusterHaveTheirMeaning) {
+  JobStatus job = testing::job_status("10", "FAILED", "");
+  job.exit_code = 75;
+  EXPECT_EQ(words_of(job), "saved and stopped");
+  job.exit_code = 1;
+  EXPECT_EQ(words_of(job), "ended with failed tasks");
+  job.exit_code = 3;
+  EXPECT_EQ(words_of(job), "failed with exit code 3");
 }
 
 TEST(ArrayRanges, HoldTheIndicesThatSlurmMeans) {
