@@ -55,16 +55,12 @@ struct Prepared {
 SiteRequest site_request(const Experiment& experiment) {
   SiteRequest site;
   site.capabilities = probe_slurm();
-  Places places = experiment.places;
-  site.options = with_site_defaults(experiment.slurm, places);
-  const std::string prefix = "slurm.";
-  for (const auto& [name, place] : places) {
-    if (name.starts_with(prefix)) site.places[name.substr(prefix.size())] = place;
-  }
+  site.places = experiment.places;
+  site.options = with_site_defaults(experiment.slurm, site.places);
   if (!site.options.prologue.empty() && !fs::exists(site.options.prologue))
     throw Error(ExitCode::config, "there is no prologue '" + site.options.prologue + "'",
                 "give the path of a shell file, from the folder of the file that names it",
-                site.places.at("prologue"));
+                site.places.at("slurm.prologue"));
   return site;
 }
 

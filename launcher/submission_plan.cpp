@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <initializer_list>
 #include <set>
 
 #include "launcher/node_shape.hpp"
@@ -42,17 +43,26 @@ NodeShape shape_for(const SiteRequest& site) {
               "give partition under [slurm]");
 }
 
+/// The first of the keys that is given.
+std::optional<SourcePlace> place_of(const SiteRequest& site, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    const auto found = site.places.find(key);
+    if (found != site.places.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
 TaskLayout layout_of(const WaitingTask& task, const NodeShape& shape, const SiteRequest& site) {
   if (const auto layout = lay_out(task.needs, shape)) return *layout;
-  const auto place = site.places.find("partition");
-  throw Error(ExitCode::resources,
-              "task-" + std::to_string(task.number) + " (" + task.label + ") has no room in partition '" +
-                  shape.partition + "': " + count(task.needs.ranks, "rank") + " with " +
-                  count(task.needs.cpus_per_rank, "CPU") + " and " + count(task.needs.gpus_per_rank, "GPU") +
-                  " each, but one job may have " + count(shape.nodes, "node") + " of " +
-                  count(shape.cpus, "CPU") + " and " + count(shape.gpus, "GPU"),
-              "ask for less, or choose another partition under [slurm]",
-              place == site.places.end() ? std::nullopt : std::optional(place->second));
+  throw Error(
+      ExitCode::resources,
+      "task-" + std::to_string(task.number) + " (" + task.label + ") has no room in partition '" +
+          shape.partition + "': " + count(task.needs.ranks, "rank") + " with " +
+          count(task.needs.cpus_per_rank, "CPU") + " and " + count(task.needs.gpus_per_rank, "GPU") +
+          " each, but one job may have " + count(shape.nodes, "node") + " of " + count(shape.cpus, "CPU") +
+          " and " + count(shape.gpus, "GPU"),
+      "ask for less, or choose another partition under [slurm]",
+      place_of(site, {"slurm.gpu_type", "slurm.partition", "resources.gpus_per_rank", "resources.ranks"}));
 }
 
 /// What is used of the fullest node when all that can runs at once.
@@ -181,11 +191,10 @@ PlannedSubmission plan_pack(const Tasks& tasks, const SubmissionWish& wish, cons
   }
   const int nodes = wished_nodes(wish, site) > 0 ? wished_nodes(wish, site) : largest.nodes;
   if (nodes < largest.nodes) {
-    const auto place = site.places.find("nodes");
     throw Error(
         ExitCode::resources,
         count(nodes, "node") + " cannot hold the largest task, which needs " + count(largest.nodes, "node"),
-        "ask for more", place == site.places.end() ? std::nullopt : std::optional(place->second));
+        "ask for more", place_of(site, {"slurm.nodes"}));
   }
   TaskLayout size = used_at_once(tasks, shape, std::min(nodes, shape.nodes));
   size.nodes = nodes;

@@ -27,7 +27,7 @@ struct SubmissionWish {
   std::optional<double> task_seconds;  ///< what a task of this experiment took so far; none: not known
 };
 
-/// Options of the job and what is known of the place where each stands, by name ("partition").
+/// Options of the job, and the place of each key of the file ("slurm.partition").
 struct SiteRequest {
   SlurmCapabilities capabilities;
   SlurmOptions options;

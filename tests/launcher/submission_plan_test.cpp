@@ -113,7 +113,7 @@ TEST(SubmissionPlan, ATaskLargerThanANodeGetsSeveral) {
 
 TEST(SubmissionPlan, ATaskWithoutRoomIsRefusedAtThePartitionsPlace) {
   SiteRequest here = site();
-  here.places["partition"] = SourcePlace{"x.toml", 7, 1};
+  here.places["slurm.partition"] = SourcePlace{"x.toml", 7, 1};
   const std::string text = error_of(ExitCode::resources, [&] {
     plan_submissions(tasks(1, {1, 1, 5}), {}, here);
   });
