@@ -117,8 +117,8 @@ class Driver {
         place.job ? " in job " + place.job->id + " on " + std::to_string(place.job->hosts.size()) + " hosts"
                   : "";
     log_.note((run.is_new ? "new run " : "going on with run ") + run.paths.folder().string() + where + ": " +
-              std::to_string(run.plan.tasks.size()) + " tasks, " + std::to_string(cpus) + " CPUs, " +
-              std::to_string(gpus) + " GPUs");
+              std::to_string(run.plan.tasks.size()) + (run.plan.tasks.size() == 1 ? " task, " : " tasks, ") +
+              std::to_string(cpus) + " CPUs, " + std::to_string(gpus) + " GPUs");
   }
 
   End drive() {
