@@ -19,7 +19,7 @@ struct ProcessIdentity {
 enum class Liveness { alive, dead, unknown };  ///< unknown: it lives on another host, which must be asked
 
 ProcessIdentity identity_of(int pid);  ///< start 0 where there is no such process
-ProcessIdentity own_identity();           ///< with $SLURM_JOB_ID and $SLURM_RESTART_COUNT
+ProcessIdentity own_identity();        ///< with $SLURM_JOB_ID and $SLURM_RESTART_COUNT
 /// A zombie is dead; so is every process of an earlier boot of this host.
 Liveness liveness(const ProcessIdentity& process);
 
