@@ -246,6 +246,7 @@ def controller_killed(trial: Trial) -> None:
 def controller_away_when_gangs_start(trial: Trial) -> None:
     """The node has room for one gang at a time: the next ones are due while nobody can start a step."""
     trial.started_one()
+    time.sleep(10)  # till the controller has saved that the job runs
     trial.cluster.control("kill-controller")
     time.sleep(45)
     trial.cluster.control("start-controller")
@@ -313,7 +314,7 @@ PREEMPTION = (
 QUICK = ("SlurmdTimeout=10",)
 # name: what happens, seconds a task, lines of slurm.conf or options of the cluster, keys of [slurm]
 FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] = {
-    "usr1": (usr1_before_the_limit, 90, (), {"time": "3"}),
+    "usr1": (usr1_before_the_limit, 100, (), {"time": "2"}),
     "timeout": (time_limit, 130, (), {}),
     "requeue": (requeued_by_hand, 25, (), {}),
     "preemption": (preempted, 25, PREEMPTION, {"partition": "low"}),
@@ -321,7 +322,7 @@ FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] 
     "node-lost": (node_lost_for_good, 25, QUICK, {}),
     "slurmd-killed": (slurmd_killed_orphans_left, 60, QUICK, {}),
     "controller-killed": (controller_killed, 25, (), {}),
-    "controller-away": (controller_away_when_gangs_start, 15, ("--nodes 1 --cpus 2",), {}),
+    "controller-away": (controller_away_when_gangs_start, 20, ("--nodes 1 --cpus 2",), {}),
     "answer-lost": (lambda trial: answer_lost(trial, job_is_lost=False), 60, (), {}),
     "job-lost": (lambda trial: answer_lost(trial, job_is_lost=True), 10, (), {}),
     "batch-killed": (batch_script_killed, 25, (), {}),
