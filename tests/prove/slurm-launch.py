@@ -65,7 +65,8 @@ def stamps(folder: Path) -> dict[str, float]:
 def bare(folder: Path, name: str, command: str) -> str:
     """A line of bash: srun as muster called it for a task of `name`, with another command."""
     order = json.loads(next((folder / "runs" / name / "tasks").glob("*/attempt-1/gang.json")).read_text())
-    srun = order["argv"][: order["argv"].index("bash" if "bash" in order["argv"] else "true")]
+    argv = order["argv"]
+    srun = argv[: next(at for at, word in enumerate(argv) if word.endswith("/muster-shim"))]
     words = ["env"]
     for variable in order.get("unset", []):
         words += ["-u", variable]
