@@ -238,5 +238,17 @@ TEST_F(Recovery, FullResultsAreOneErrorAndTheRunGoesOnOnceThereIsRoom) {
   expect_each_done_once(1);
 }
 
+TEST_F(Recovery, LauncherThatWasTakenForDeadEndsItsGangsAndStartsNothing) {
+  experiment(counting_script(30), 200);
+  const auto orphan = start({"run", "experiment.toml", "--cpus", "2"});
+  ASSERT_TRUE(wait_until([&] { return stamps().size() == 2; }, 20));
+  testing::write_text(run_folders().front() / "launcher-2", "{}");
+  EXPECT_EQ(orphan->wait(), 8);
+  EXPECT_THAT(errors(), HasSubstr("took this one for dead"));
+  EXPECT_TRUE(wait_until(
+      [&] { return processes_with_environment("MUSTER_TEST_ROOT=" + root_.path().string()).empty(); }, 10));
+  EXPECT_EQ(stamps().size(), 2u);
+}
+
 }  // namespace
 }  // namespace muster

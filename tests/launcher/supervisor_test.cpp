@@ -18,6 +18,20 @@
 namespace muster {
 namespace {
 
+/// This machine, till a given time: as a job that ends.
+class EndingAllocation : public LocalAllocation {
+ public:
+  EndingAllocation(LocalAllocationOptions options, double seconds)
+      : LocalAllocation(std::move(options)), end_(unix_now() + seconds) {}
+  std::optional<double> deadline() const override { return end_; }
+
+ private:
+  static double unix_now() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  }
+  double end_;
+};
+
 class Supervised : public ::testing::Test {
  protected:
   Supervised() : paths_(root_.path(), "e") {}
@@ -34,18 +48,19 @@ class Supervised : public ::testing::Test {
   }
 
   /// All tasks of the plan to their end; false where that took more than 30 s.
-  bool drive(const Slots& slots) {
+  bool drive(const Slots& slots, double seconds_left = 1e6) {
     const RunPaths run = paths_.run("2026-01-01T00-00-00");
     Console console(1, Console::Mode::quiet);
     Journal journal(run.journal_folder() / "launcher-1.jsonl");
     RunLog log(run.log(), console);
-    LocalAllocation allocation({slots, std::filesystem::path(MUSTER_SHIM).parent_path(), root_.path()});
+    EndingAllocation allocation({slots, std::filesystem::path(MUSTER_SHIM).parent_path(), root_.path()},
+                                seconds_left);
     Supervisor supervisor(paths_, plan_, {}, journal, log, allocation);
     supervisor.look();
     const bool ended = testing::wait_until(
         [&] {
           supervisor.tick(StopSignals::Request::none);
-          return supervisor.finished(StopSignals::Request::none);
+          return supervisor.finished(StopSignals::Request::none) || supervisor.out_of_time();
         },
         30);
     for (const auto& task : supervisor.tasks()) states_.insert(task.state);
@@ -99,6 +114,32 @@ TEST_F(Supervised, MoreTasksThanSlotsAllGetTheirTurn) {
   }
   ASSERT_TRUE(drive({{0, 1, 2}, {}, ""}));
   EXPECT_EQ(states_.count(TaskState::done), 12u);
+}
+
+TEST_F(Supervised, FirstTaskOfAJobStartsHoweverShortTheJobIsAndNoOtherAfterIt) {
+  for (int task = 0; task < 3; ++task) add_task("true", {});
+  ASSERT_TRUE(drive({{0}, {}, ""}, 20));
+  EXPECT_EQ(states_.count(TaskState::done), 1u);
+  EXPECT_EQ(states_.count(TaskState::pending), 2u);
+}
+
+TEST_F(Supervised, TaskIsNotStartedThatCannotReachACheckpointInTheTimeLeft) {
+  add_task("true", {});
+  add_task("true", {});
+  const TaskPaths slow = paths_.task(plan_.tasks[1].task.folder_name());
+  const AttemptPaths before(slow.attempt(1));
+  std::filesystem::create_directories(before.folder());
+  testing::write_text(slow.claim(1), "");
+  testing::write_text(before.events(), R"({"time": 1400, "event": "checkpoint", "step": 8})"
+                                       "\n");
+  testing::write_text(before.exit_record(),
+                      R"({"exit_code": 75, "signal": 0, "started": 1000, "ended": 1410})");
+  ASSERT_TRUE(drive({{0}, {}, ""}, 300));
+  EXPECT_EQ(states_.count(TaskState::done), 1u);
+  EXPECT_EQ(states_.count(TaskState::pending), 1u);
+  states_.clear();
+  ASSERT_TRUE(drive({{0}, {}, ""}, 600));
+  EXPECT_EQ(states_.count(TaskState::done), 2u);
 }
 
 }  // namespace
