@@ -56,7 +56,12 @@ Explanation explain_waiting(const TaskStatus& task, const RunJob* job, int runni
     case JobPhase::ended:
       break;
   }
-  return {before + ": " + name + " " + words, "'muster submit FILE' goes on"};
+  const bool failed = end_of(status.state) == JobEnd::failed;
+  return {before + ": " + name + " " + words,
+          (failed ? "what its script printed is in " +
+                        output_of(job->submission, task.listed.number).string() + "; "
+                  : "") +
+              "'muster submit FILE' goes on"};
 }
 
 std::string advice_after(const TaskStatus& task) {

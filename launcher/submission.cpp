@@ -176,6 +176,20 @@ void withdraw_submission(const RunPaths& run, const Submission& submission) {
   write_durably(run.submission(submission.number).job(), Json{{"job", nullptr}}.dump() + "\n");
 }
 
+fs::path output_of(const Submission& submission, int task) {
+  if (!submission.job) return {};
+  std::string name = "slurm-" + *submission.job;
+  if (submission.kind == SubmissionKind::array) name += "_" + std::to_string(task - submission.first);
+  // The folder as it was; its percent signs are doubled there.
+  std::string folder;
+  const std::string written = submission.request.output.parent_path().string();
+  for (std::size_t at = 0; at < written.size(); ++at) {
+    folder += written[at];
+    if (written.compare(at, 2, "%%") == 0) ++at;
+  }
+  return fs::path(folder) / (name + ".out");
+}
+
 std::vector<Submission> read_submissions(const RunPaths& run) {
   std::vector<Submission> submissions;
   for (const int number : numbers_in(run.submissions())) {

@@ -38,6 +38,8 @@ void answer_submission(const RunPaths& run, Submission& submission, const std::s
 void withdraw_submission(const RunPaths& run, const Submission& submission);
 /// Ascending by number, without those withdrawn. Throws Error(storage) where one is damaged.
 std::vector<Submission> read_submissions(const RunPaths& run);
+/// What the batch script printed; of an array the element that is for `task`. Empty without a job.
+std::filesystem::path output_of(const Submission& submission, int task);
 /// Begins each token of the run: "muster:RUN-KEY:". The key hashes the run folder's absolute path.
 std::string token_prefix(const RunPaths& run);
 

@@ -97,6 +97,16 @@ TEST_F(SubmissionTest, OutputGoesToItsFolderAndPercentSignsOfTheFolderStay) {
   EXPECT_EQ(output, (folder_ / "100%%/x/submissions/1/slurm-%A_%a.out").string());
 }
 
+TEST_F(SubmissionTest, AnElementsOutputIsFound) {
+  Submission opened = open();
+  EXPECT_EQ(output_of(opened, 7), "");
+  opened.first = 5;
+  opened.job = "17";
+  EXPECT_EQ(output_of(opened, 7), run_.submission(1).folder() / "slurm-17_2.out");
+  opened.kind = SubmissionKind::pack;
+  EXPECT_EQ(output_of(opened, 7), run_.submission(1).folder() / "slurm-17.out");
+}
+
 TEST_F(SubmissionTest, AnAnswerIsKept) {
   Submission opened = open();
   answer_submission(run_, opened, "4711");

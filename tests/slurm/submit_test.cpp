@@ -252,6 +252,15 @@ TEST_F(Submit, AWaitingTaskSaysForWhatAndBehindHowMany) {
   EXPECT_EQ(json({"status"})["tasks"][0]["job"]["state"], "PENDING");
 }
 
+TEST_F(Submit, WhatAScriptSaysBeforeMusterStartsIsFound) {
+  experiment("true", 1, "[slurm]\nprologue = \"setup.sh\"\n");
+  write_text(root_ / "setup.sh", "echo no such module; exit 3\n");
+  const std::string job = json({"submit", "e.toml"})["submissions"][0]["job"];
+  ASSERT_TRUE(wait_for_state(job, "FAILED"));
+  EXPECT_THAT(muster({"logs"}).out, HasSubstr("no such module"));
+  EXPECT_THAT(muster({"explain", "0"}).out, HasSubstr("slurm-" + job + ".out"));
+}
+
 TEST_F(Submit, WatchAsksSlurmOnceHoweverLongItLooks) {
   experiment("sleep 4", 1);
   ASSERT_EQ(muster({"submit", "e.toml"}).code, 0);
