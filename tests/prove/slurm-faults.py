@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -186,19 +187,32 @@ def time_limit(trial: Trial) -> None:
     wait_until(lambda: trial.cluster.state(job) != "RUNNING", 150, "the time limit")
 
 
+def command_lines() -> dict[int, list[str]]:
+    found = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                found[int(process.name)] = (process / "cmdline").read_bytes().decode().split("\0")
+    return found
+
+
 def launchers(trial: Trial) -> list[int]:
     """`muster run` and `muster continue` that work on this run."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if words[0].endswith("/muster") and any(word.startswith(str(trial.runs)) for word in words):
-            found.append(int(process.name))
-    return found
+    return [
+        process
+        for process, words in command_lines().items()
+        if words[0].endswith("/muster") and any(word.startswith(str(trial.runs)) for word in words)
+    ]
+
+
+def ranks_of(trial: Trial, attempt: int) -> list[int]:
+    return [
+        process
+        for process, words in command_lines().items()
+        if words[0].endswith("/muster-runner")
+        and any(word.startswith(str(trial.runs)) for word in words)
+        and words[words.index("--attempt") + 1] == str(attempt)
+    ]
 
 
 def requeued_by_hand(trial: Trial) -> None:
@@ -234,6 +248,25 @@ def slurmd_killed_orphans_left(trial: Trial) -> None:
     trial.cluster.control("kill-node", node)
     trial.wait_for_checkpoints(1)
     assert trial.submitted == 1
+
+
+def orphaned_ranks(trial: Trial) -> None:
+    """slurmd, the launcher and what it started die; the ranks compute on, and meet a later claim."""
+    node = where(trial)
+    trial.cluster.control("kill-node", node)
+    for launcher in launchers(trial):
+        os.kill(launcher, signal.SIGKILL)
+    for process, words in command_lines().items():
+        below = any(word.startswith(str(trial.runs)) for word in words)
+        if below and (words[0] == "srun" or (words[0].endswith("/muster-shim") and "--rank" not in words)):
+            os.kill(process, signal.SIGKILL)
+    orphans = ranks_of(trial, 1)
+    print(f"  orphans that compute on: {len(orphans)}")
+    if len(orphans) != 8:
+        raise RuntimeError("not every rank outlived its launcher")
+    wait_until(lambda: len(ranks_of(trial, 2)) == 8, 120, "the next attempts")
+    print(f"  beside the next attempts' ranks: {len(ranks_of(trial, 1))}")
+    wait_until(lambda: not ranks_of(trial, 1), 30, "end of the orphans")
 
 
 def controller_killed(trial: Trial) -> None:
@@ -321,6 +354,7 @@ FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] 
     "node-crash": (node_crashed, 25, QUICK, {}),
     "node-lost": (node_lost_for_good, 25, QUICK, {}),
     "slurmd-killed": (slurmd_killed_orphans_left, 60, QUICK, {}),
+    "orphans": (orphaned_ranks, 60, QUICK, {}),
     "controller-killed": (controller_killed, 25, (), {}),
     "controller-away": (controller_away_when_gangs_start, 20, ("--nodes 1 --cpus 2",), {}),
     "answer-lost": (lambda trial: answer_lost(trial, job_is_lost=False), 60, (), {}),
