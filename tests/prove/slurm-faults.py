@@ -264,7 +264,10 @@ def orphaned_ranks(trial: Trial) -> None:
     print(f"  orphans that compute on: {len(orphans)}")
     if len(orphans) != 8:
         raise RuntimeError("not every rank outlived its launcher")
-    wait_until(lambda: len(ranks_of(trial, 2)) == 8, 120, "the next attempts")
+    # Slurm still heard that the batch script died, so the job is over.
+    wait_until(lambda: not trial.jobs(), 120, "the end of the job")
+    trial.submit_once()
+    wait_until(lambda: len(ranks_of(trial, 2)) == 8, 60, "the next attempts")
     print(f"  beside the next attempts' ranks: {len(ranks_of(trial, 1))}")
     wait_until(lambda: not ranks_of(trial, 1), 30, "end of the orphans")
 
