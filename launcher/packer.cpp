@@ -176,6 +176,23 @@ Assignment Packer::adopt(const Assignment& running, bool exclusive) {
   return taken;
 }
 
+bool Packer::exclude(const std::string& host, const std::vector<Waiting>& queue) {
+  std::vector<Slots> left, left_free;
+  for (std::size_t index = 0; index < all_.size(); ++index) {
+    if (all_[index].host == host) continue;
+    left.push_back(all_[index]);
+    left_free.push_back(free_[index]);
+  }
+  const Packer without(left);
+  const bool all_fit = !left.empty() && std::all_of(queue.begin(), queue.end(), [&](const Waiting& task) {
+    return without.can_fit(task.needs);
+  });
+  if (!all_fit || left.size() == all_.size()) return false;
+  all_ = std::move(left);
+  free_ = std::move(left_free);
+  return true;
+}
+
 void Packer::release(const Assignment& assignment, bool exclusive) {
   for (const RankPlace& rank : assignment.ranks) {
     for (std::size_t index = 0; index < all_.size(); ++index) {

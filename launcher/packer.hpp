@@ -46,6 +46,10 @@ class Packer {
 
   void release(const Assignment& assignment, bool exclusive);
 
+  /// Nothing more goes to this host. False, and nothing changes, where one of `queue` would have no room
+  /// then.
+  bool exclude(const std::string& host, const std::vector<Waiting>& queue);
+
   const std::vector<Slots>& slots() const { return all_; }
   bool idle() const { return running_ == 0; }
 

@@ -347,6 +347,7 @@ void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
   end.failure = leading_failure(attempt, view.exit ? view.exit->exit_code : 0);
   const Verdict verdict = judge(end);
   task.reason = verdict.reason;
+  judge_hosts(task, view, verdict);
   switch (verdict.ending) {
     case Ending::done: {
       const double seconds = seconds_of_attempts(task.paths);
@@ -372,6 +373,26 @@ void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
       conclude_failure(task, verdict);
       break;
   }
+}
+
+void Supervisor::judge_hosts(const SupervisedTask& task, const AttemptView& view, const Verdict& verdict) {
+  if (!view.order) return;
+  const std::vector<std::string> hosts = Assignment{view.order->ranks}.hosts();
+  if (verdict.ending == Ending::done) {
+    for (const std::string& host : hosts) health_.ended_well(host);
+  }
+  constexpr int kBySignal = 128;
+  const bool lost = verdict.ending == Ending::failed && !verdict.never_started &&
+                    (!view.exit || view.exit->lost_ranks || verdict.exit_code > kBySignal);
+  // Of several hosts nobody knows which it was.
+  if (!lost || hosts.size() != 1 || !health_.lost(hosts.front(), task.name)) return;
+  std::vector<Packer::Waiting> left;
+  for (const SupervisedTask& other : tasks_) {
+    if (other.phase != TaskPhase::over) left.push_back({other.name, other.task.resources});
+  }
+  if (packer_.exclude(hosts.front(), left))
+    log_.note("host " + hosts.front() +
+              " has lost two tasks and finished none since: nothing more goes there");
 }
 
 void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) {

@@ -12,6 +12,7 @@
 #include "core/journal.hpp"
 #include "launcher/allocation.hpp"
 #include "launcher/attempt_ledger.hpp"
+#include "launcher/host_health.hpp"
 #include "launcher/packer.hpp"
 #include "launcher/plan.hpp"
 #include "launcher/run_log.hpp"
@@ -60,6 +61,7 @@ class Supervisor {
   void start(SupervisedTask& task, const Assignment& assignment);
   void stop(SupervisedTask& task, StopSignals::Request request);
   void finish(SupervisedTask& task, const AttemptView& view);
+  void judge_hosts(const SupervisedTask& task, const AttemptView& view, const Verdict& verdict);
   void conclude_failure(SupervisedTask& task, const Verdict& verdict);
   /// Of a task that Slurm refused to start: it may come to its senses, as a controller that restarts.
   static bool may_wait_for_slurm(SupervisedTask& task);
@@ -79,6 +81,7 @@ class Supervisor {
   RunLog& log_;
   Allocation& allocation_;
   Packer packer_;
+  HostHealth health_;
   std::vector<SupervisedTask> tasks_;
   std::chrono::steady_clock::time_point next_look_at_others_{};
   std::chrono::steady_clock::time_point next_look_at_lines_{};

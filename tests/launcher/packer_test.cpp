@@ -8,6 +8,8 @@
 #include <random>
 #include <set>
 
+#include "launcher/host_health.hpp"
+
 namespace muster {
 namespace {
 
@@ -235,6 +237,34 @@ TEST(Packer, SpreadTaskGivesBackWhatItTook) {
   EXPECT_THAT(packer.place({{"b", needs(1)}}), IsEmpty());
   packer.release(placed[0].assignment, false);
   EXPECT_EQ(packer.place({{"a", needs(4, 2, 1)}}).size(), 1u);
+}
+
+TEST(Packer, ExcludedHostGetsNothingMoreAndWhatRunsThereMayEnd) {
+  Packer packer(hosts(2, 4, 2));
+  const auto running = packer.place({{"a", needs(4)}});
+  ASSERT_THAT(running[0].assignment.hosts(), ElementsAre("n1"));
+  EXPECT_TRUE(packer.exclude("n1", {{"b", needs(4)}}));
+  packer.release(running[0].assignment, false);
+  const auto placed = packer.place({{"b", needs(4)}, {"c", needs(1)}});
+  ASSERT_THAT(indices(placed), ElementsAre(0));
+  EXPECT_THAT(placed[0].assignment.hosts(), ElementsAre("n2"));
+}
+
+TEST(Packer, HostWithoutWhichATaskHasNoRoomStays) {
+  Packer packer(hosts(2, 4, 2));
+  EXPECT_FALSE(packer.exclude("n1", {{"wide", needs(8)}}));
+  EXPECT_EQ(packer.place({{"wide", needs(8)}}).size(), 1u);
+  EXPECT_FALSE(Packer(slots(4)).exclude("", {{"a", needs(1)}})) << "the only host";
+}
+
+TEST(HostHealth, TwoTasksLostOnAHostSpeakAgainstItAndASuccessForIt) {
+  HostHealth health;
+  EXPECT_FALSE(health.lost("n1", "a"));
+  EXPECT_FALSE(health.lost("n1", "a")) << "one task that always dies";
+  EXPECT_FALSE(health.lost("n2", "b"));
+  EXPECT_TRUE(health.lost("n1", "b"));
+  health.ended_well("n1");
+  EXPECT_FALSE(health.lost("n1", "c"));
 }
 
 }  // namespace
