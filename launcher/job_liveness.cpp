@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "launcher/job_watch.hpp"
 
 namespace muster {
 
@@ -57,18 +58,7 @@ class JobsAsked {
 Liveness by_job(const ProcessIdentity& process, JobsAsked& jobs) {
   const auto status = jobs.status(process.job);
   if (!status) return jobs.answered() ? Liveness::dead : Liveness::unknown;
-  if (status->restarts > process.job_restarts) return Liveness::dead;
-  switch (phase_of(status->state)) {
-    case JobPhase::pending:
-    case JobPhase::ended:
-      return Liveness::dead;
-    case JobPhase::running:
-    case JobPhase::completing:
-      return Liveness::alive;
-    case JobPhase::unknown:
-      break;
-  }
-  return Liveness::unknown;
+  return liveness_in_job(*status, process);
 }
 
 }  // namespace
