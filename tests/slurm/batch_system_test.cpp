@@ -270,10 +270,19 @@ class AccountingTest : public BatchSystemTest {
 
 TEST_F(AccountingTest, KnowsWhatSqueueHasForgotten) {
   ASSERT_TRUE(capabilities.accounting);
-  JobRequest request = request_of({"sh", "-c", "exit 3"});
+  // Of a job that ends before slurmdbd has taken down its start, the name and the comment are never known.
+  const std::string known = (folder / "known").string();
+  JobRequest request = request_of({"sh", "-c", "until [ -e \"$0\" ]; do sleep 0.1; done; exit 3", known});
   request.name = "two\nlines | $(touch evil)";
   request.token = "muster:gone:1";
   const std::string job = slurm->submit(request);
+  ASSERT_TRUE(wait_until(
+      [&] {
+        const auto shown = run_command({"sacct", "--noheader", "--jobs=" + job, "--format=JobName%40"});
+        return shown.out.find("two") != std::string::npos;
+      },
+      60));
+  write_text(known, "");
   ASSERT_TRUE(wait_for_phase(job, JobPhase::ended));
 
   // A squeue that prints nothing takes the place of the minutes after which the controller forgets a job.
