@@ -63,7 +63,7 @@ int continue_run(const ContinueOptions& options) {
                   "the run " + run.folder().string() + " has no task " + std::to_string(*task),
                   "see 'muster status' for those it has");
     }
-    drive.part = "task-" + std::to_string(*task);
+    drive.part = part_of(*task);
   }
   require_room(plan, paths, place);
   auto claim = std::make_unique<LauncherClaim>(run, drive.part, place.liveness_of);

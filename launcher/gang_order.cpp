@@ -4,8 +4,29 @@
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "launcher/cpu_list.hpp"
 
 namespace muster {
+
+std::string placement_text(const GangOrder& order) {
+  const Assignment given{order.ranks};
+  const auto counted = [](std::size_t number, const std::string& noun) {
+    return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+  };
+  std::string text = counted(order.ranks.size(), "rank");
+  const std::vector<std::string> hosts = given.hosts();
+  const std::vector<std::string> gpus = given.gpus();
+  if (hosts != std::vector<std::string>{""}) {
+    // Which CPUs and GPUs of a host a step gets, Slurm decides.
+    for (std::size_t i = 0; i < hosts.size(); ++i) text += (i == 0 ? " on " : ", ") + hosts[i];
+    return gpus.empty() ? text : text + " with " + counted(gpus.size(), "GPU");
+  }
+  text += " on CPUs " + format_cpu_list(order.cpus);
+  for (std::size_t i = 0; i < gpus.size(); ++i) text += (i == 0 ? ", GPUs " : ",") + gpus[i];
+  if (order.environment.contains("OMPI_ALLOW_RUN_AS_ROOT"))
+    text += " (as root: Open MPI is told that it may)";
+  return text;
+}
 
 std::string gang_order_to_json(const GangOrder& order) {
   auto ranks = nlohmann::ordered_json::array();

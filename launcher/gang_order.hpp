@@ -24,6 +24,9 @@ struct GangOrder {
   ProcessIdentity launcher;       ///< who gave the order
 };
 
+/// "2 ranks on CPUs 0-3, GPUs 0,1"; under Slurm "4 ranks on n1, n2 with 4 GPUs".
+std::string placement_text(const GangOrder& order);
+
 std::string gang_order_to_json(const GangOrder& order);
 
 /// Throws Error(storage) where the file is missing or damaged.

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <thread>
 
+#include "core/durable_file.hpp"
 #include "core/error.hpp"
 
 namespace muster {
@@ -42,16 +43,6 @@ void for_each_signal(void (*handler)(int)) {
 
 constexpr const char* kStarted = "started";
 
-/// Whole or not at all. Not fsynced: what a power loss takes is asked for again.
-void write_aside(const std::filesystem::path& file, const std::string& text) {
-  std::filesystem::path aside = file;
-  aside.replace_filename("." + file.filename().string());
-  std::ofstream stream(aside);
-  stream << text << '\n';
-  stream.close();
-  if (!stream || std::rename(aside.c_str(), file.c_str()) != 0) throw_storage_error(file, "write", errno);
-}
-
 bool ended_well(const std::filesystem::path& file) {
   std::ifstream stream(file);
   int exit_code = -1;
@@ -72,7 +63,7 @@ int run_rank(char** command) {
   const AttemptPaths attempt(variable("MUSTER_ATTEMPT"));
   const int rank = std::atoi(variable("SLURM_PROCID").c_str());
   for_each_signal(SIG_IGN);
-  write_aside(attempt.rank_end(rank), kStarted);
+  write_whole(attempt.rank_end(rank), std::string(kStarted) + "\n");
   const pid_t self = getpid();
   const pid_t child = fork();
   if (child < 0) {
@@ -85,7 +76,7 @@ int run_rank(char** command) {
   }
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const int exit_code = signal != 0 ? 128 + signal : WEXITSTATUS(status);
-  write_aside(attempt.rank_end(rank), std::to_string(exit_code));
+  write_whole(attempt.rank_end(rank), std::to_string(exit_code) + "\n");
   if (signal != 0) {
     // srun tells a rank that was killed from one that returned.
     ::signal(signal, SIG_DFL);

@@ -8,8 +8,10 @@
 
 #include "core/durable_file.hpp"
 #include "core/journal.hpp"
+#include "launcher/attempt_ledger.hpp"
 #include "launcher/local_allocation.hpp"
 #include "launcher/run_display.hpp"
+#include "launcher/run_folder.hpp"
 #include "launcher/run_log.hpp"
 #include "launcher/run_summary.hpp"
 #include "launcher/run_tasks.hpp"
@@ -78,8 +80,22 @@ std::int64_t what_is_kept(const std::vector<SupervisedTask>& tasks) {
   return sum;
 }
 
+/// A task that nobody has tried, or whose launcher still holds it, has something before it.
+bool may_be_over(const RunToDrive& run, const ListedTask& listed) {
+  const TaskPaths task = run.experiment.task(listed.folder);
+  if (std::filesystem::exists(task.done())) return true;
+  ProcessIdentity holder;
+  return highest_attempt(task) > 0 &&
+         holder_of(run.paths, holder, part_of(listed.number)) == RunHolder::nobody;
+}
+
 /// Once nothing of a run is left to do, by whichever of its launchers saw to the last task.
 void write_index_if_over(const RunToDrive& run) {
+  // From the back, since most jobs of an array end before the last task's: those are spared all the journals.
+  const std::vector<ListedTask> listed = read_listed_tasks(run.paths);
+  const bool any_left = std::any_of(listed.rbegin(), listed.rend(),
+                                    [&](const ListedTask& task) { return !may_be_over(run, task); });
+  if (any_left) return;
   const auto tasks = look_at_tasks(run.experiment, read_run_tasks(run.paths),
                                    fold(read_journal(run.paths.journal_folder())));
   const bool over = std::all_of(tasks.begin(), tasks.end(), [](const SupervisedTask& task) {
@@ -217,6 +233,8 @@ class Driver {
 
 }  // namespace
 
+std::string part_of(int task) { return "task-" + std::to_string(task); }
+
 Place find_place(std::optional<int> cpus, std::optional<int> gpus, const std::filesystem::path& known) {
   Place place;
   if (!cpus && !gpus) place.job = own_job();
@@ -250,9 +268,10 @@ int drive_run(RunToDrive run, Place& place, const DriveOptions& options) {
     goes_on = place.job && driver.leaves_work(end);
     code = driver.conclude(end);
     if (goes_on) driver.log().note("asking Slurm to go on with what is left");
-    if (!options.part.empty()) write_index_if_over(run);
   }
   run.claim.reset();
+  // Given up first: of two that end at once, the one that looks last sees both.
+  if (!options.part.empty()) write_index_if_over(run);
   if (goes_on) {
     std::printf("%s\n", go_on_in_another_job(run.paths, *place.job, *place.system).c_str());
     std::fflush(stdout);

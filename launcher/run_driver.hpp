@@ -29,10 +29,13 @@ struct Place {
 Place find_place(std::optional<int> cpus, std::optional<int> gpus,
                  const std::filesystem::path& capabilities = {});
 
+/// RunPaths's name for a launcher that drives this task alone: "task-7".
+std::string part_of(int task);
+
 struct DriveOptions {
   bool quiet = false;
   bool json = false;
-  std::string part;  ///< "task-7" where this launcher drives that task alone; as in RunPaths::launcher_claim
+  std::string part;  ///< part_of the task where this launcher drives that one alone
 };
 
 /// A run that this process holds.

@@ -45,6 +45,7 @@ struct SupervisedTask {
   int failures = 0;       ///< that this launcher saw or found
   bool adopted = false;   ///< the gang was started by an earlier launcher
   bool was_done = false;  ///< before this launcher came
+  double first_gain = 0;  ///< as seconds_to_first_gain; asked when it comes to wait
   std::string reason;     ///< of the last end, or whose business it is
   std::string journaled;  ///< state of the newest attempt that the run's journal knew when this launcher came
   int journaled_attempt = 0;

@@ -5,7 +5,6 @@
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
-#include "launcher/cpu_list.hpp"
 #include "launcher/run_folder.hpp"
 #include "launcher/task_outputs.hpp"
 #include "results/metric_sink.hpp"
@@ -34,24 +33,6 @@ constexpr auto kRefusedLimit = std::chrono::minutes(10);
 
 std::string plural(int number, const std::string& noun) {
   return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
-
-std::string placement_text(const Task& task, const GangOrder& order) {
-  const Assignment given{order.ranks};
-  std::string text = plural(task.resources.ranks, "rank");
-  const std::vector<std::string> hosts = given.hosts();
-  if (hosts != std::vector<std::string>{""}) {
-    // Which CPUs and GPUs of a host a step gets, Slurm decides.
-    for (std::size_t i = 0; i < hosts.size(); ++i) text += (i == 0 ? " on " : ", ") + hosts[i];
-    const auto gpus = static_cast<int>(given.gpus().size());
-    return gpus == 0 ? text : text + " with " + plural(gpus, "GPU");
-  }
-  text += " on CPUs " + format_cpu_list(order.cpus);
-  const std::vector<std::string> gpus = given.gpus();
-  for (std::size_t i = 0; i < gpus.size(); ++i) text += (i == 0 ? ", GPUs " : ",") + gpus[i];
-  if (order.environment.contains("OMPI_ALLOW_RUN_AS_ROOT"))
-    text += " (as root: Open MPI is told that it may)";
-  return text;
 }
 
 }  // namespace
@@ -139,11 +120,7 @@ bool Supervisor::has_time_for(const SupervisedTask& task) const {
   if (!deadline || !started_any_) return true;
   const double left =
       *deadline - std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  double needed = seconds_to_first_gain(task.paths);
-  for (const SupervisedTask& other : tasks_) {
-    if (needed > 0) break;
-    if (other.phase == TaskPhase::over) needed = seconds_to_first_gain(other.paths);
-  }
+  const double needed = task.first_gain > 0 ? task.first_gain : gain_of_another_;
   return left > std::max(needed, kLeastUsefulSeconds);
 }
 
@@ -307,7 +284,7 @@ void Supervisor::start(SupervisedTask& task, const Assignment& assignment) {
     return;
   }
   record(task, task.attempt, TaskState::starting);
-  log_.begin_attempt(task.name, task.attempt, placement_text(task.task, order));
+  log_.begin_attempt(task.name, task.attempt, placement_text(order));
   begin_following(task);
   announced_.push_back(
       [this, attempt = AttemptPaths(task.paths.attempt(task.attempt))] { allocation_.start(attempt); });
@@ -473,6 +450,12 @@ void Supervisor::pass_on_lines(SupervisedTask& task, bool gang_ended) {
 
 void Supervisor::enter(SupervisedTask& task, TaskPhase phase, TaskState state) {
   changed_ = changed_ || task.state != state || task.phase != phase;
+  // Read once, here: whether there is time is asked for every waiting task at every look.
+  if (phase != task.phase && allocation_.deadline()) {
+    if (phase == TaskPhase::waiting) task.first_gain = seconds_to_first_gain(task.paths);
+    if (phase == TaskPhase::over && gain_of_another_ <= 0)
+      gain_of_another_ = seconds_to_first_gain(task.paths);
+  }
   task.phase = phase;
   task.state = state;
 }

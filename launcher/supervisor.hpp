@@ -88,6 +88,7 @@ class Supervisor {
   bool look_at_lines_ = true;
   bool changed_ = false;
   bool started_any_ = false;
+  double gain_of_another_ = 0;  ///< the first first_gain known of a task that is over; 0: none yet
   std::vector<std::function<void()>> announced_;
 };
 
