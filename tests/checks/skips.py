@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Names the tests that ctest skipped, each with its reason; fails where the preset does not allow the reason.
 
+Ends with 'N passed, N failed, N skipped'.
+
 CMakePresets.json holds a pattern a test preset under vendor/muster/skips/allowed.
 """
 
@@ -34,6 +36,16 @@ def skipped_tests(report: Path) -> list[tuple[str, str]]:
     return rows
 
 
+def counts(report: Path) -> str:
+    """'7 passed, 1 failed, 2 skipped': a test that ctest could not start has failed."""
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))
+    skipped = sum(
+        case.get("status") in ("notrun", "disabled") and case.find("skipped") is not None for case in cases
+    )
+    passed = sum(case.get("status") == "run" for case in cases)
+    return f"{passed} passed, {len(cases) - passed - skipped} failed, {skipped} skipped"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path, help="JUnit file that ctest wrote")
@@ -46,6 +58,7 @@ def main() -> int:
         verdict = "skipped" if re.search(allowed, reason) else "skipped, which this preset does not allow"
         refused += verdict != "skipped"
         print(f"{verdict}: {name}: {reason}")
+    print(counts(arguments.report))
     return 1 if refused else 0
 
 

@@ -42,6 +42,12 @@ class SkippedTests(unittest.TestCase):
                 ],
             )
 
+    def test_counts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "tests.xml"
+            report.write_text(REPORT)
+            self.assertEqual(skips.counts(report), "2 passed, 1 failed, 1 skipped")
+
 
 if __name__ == "__main__":
     unittest.main()
