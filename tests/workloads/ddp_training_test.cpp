@@ -12,6 +12,8 @@
 #include "core/error.hpp"
 #include "tests/workloads/memory_context.hpp"
 #include "tests/workloads/rank_threads.hpp"
+#include "workloads/common/image_training/metric_tables.hpp"
+#include "workloads/common/image_training/parameters.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -52,7 +54,7 @@ class DdpTrainingTest : public testing::Test {
     Result result;
     on_ranks(ranks, [&](Communicator& communicator) {
       MemoryContext context(t, communicator, folder_ / place, after);
-      const Outcome outcome = DdpTraining(context).run();
+      const Outcome outcome = train_ddp(context);
       if (communicator.rank() == 0) result = {outcome, context.recorded, context.lines};
     });
     return result;
@@ -177,21 +179,19 @@ TEST_F(DdpTrainingTest, RefusesABatchThatTheRanksCannotShareEvenly) {
 }
 
 TEST_F(DdpTrainingTest, RefusesAScheduleWithMoreKnotsThanShares) {
-  EXPECT_THROW(read_ddp_parameters(task({{"schedule.kind", "piecewise_linear"},
-                                         {"schedule.knots", Value::List{0.0, 1.0}},
-                                         {"schedule.shares", Value::List{1.0}}}),
-                                   1),
+  EXPECT_THROW(read_image_parameters(task({{"schedule.kind", "piecewise_linear"},
+                                           {"schedule.knots", Value::List{0.0, 1.0}},
+                                           {"schedule.shares", Value::List{1.0}}})),
                Error);
 }
 
 TEST(DdpParameters, ScaleTheRateWithTheBatchThatItIsFor) {
-  const auto p = read_ddp_parameters(task({{"batch", 256},
-                                           {"lr", 0.1},
-                                           {"schedule.reference_batch", 128},
-                                           {"schedule.kind", "piecewise_linear"},
-                                           {"schedule.knots", Value::List{Value(0), Value(5)}},
-                                           {"schedule.shares", Value::List{Value(0), Value(1)}}}),
-                                     2);
+  const auto p = read_image_parameters(task({{"batch", 256},
+                                             {"lr", 0.1},
+                                             {"schedule.reference_batch", 128},
+                                             {"schedule.kind", "piecewise_linear"},
+                                             {"schedule.knots", Value::List{Value(0), Value(5)}},
+                                             {"schedule.shares", Value::List{Value(0), Value(1)}}}));
   EXPECT_DOUBLE_EQ(p.schedule.peak, 0.2);
   EXPECT_DOUBLE_EQ(p.schedule.knots.back().rate, 0.2);
 }

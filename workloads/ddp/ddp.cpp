@@ -1,7 +1,6 @@
 /// The ddp workload: data-parallel training of image classifiers. docs/ddp.md describes it.
 
 #include "runner/workload.hpp"
-#include "workloads/ddp/parameters.hpp"
 #include "workloads/ddp/training.hpp"
 
 namespace muster::workloads {
@@ -10,7 +9,7 @@ namespace {
 class Ddp : public Workload {
  public:
   static WorkloadSchema schema() { return ddp_schema(); }
-  Outcome run(Context& context) override { return DdpTraining(context).run(); }
+  Outcome run(Context& context) override { return train_ddp(context); }
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "workloads/ddp/metric_tables.hpp"
+#include "workloads/common/image_training/metric_tables.hpp"
 
 #include <cstdio>
 #include <limits>
@@ -19,7 +19,7 @@ MetricColumn real(const char* name, const char* unit, const char* help) {
 
 }  // namespace
 
-std::vector<MetricTable> ddp_metric_tables() {
+std::vector<MetricTable> image_metric_tables() {
   const MetricColumn epoch = whole("epoch", "1", "counts from 1");
   const MetricColumn busy =
       real("exchange_busy_seconds", "s", "rank 0 inside collectives, on whichever thread");

@@ -1,90 +1,16 @@
-#include "workloads/ddp/parameters.hpp"
+#include "workloads/common/image_training/parameters.hpp"
 
 #include <utility>
 
 #include "core/error.hpp"
 #include "workloads/common/models/network.hpp"
+#include "workloads/common/parameter_specs.hpp"
 
 namespace muster::workloads {
 namespace {
 
 [[noreturn]] void refuse(const std::string& problem, const std::string& advice) {
   throw Error(ExitCode::config, problem, advice);
-}
-
-const std::vector<std::pair<std::string, ExchangeAlgorithm>>& algorithms() {
-  static const std::vector<std::pair<std::string, ExchangeAlgorithm>> known{
-      {"library", ExchangeAlgorithm::library},
-      {"ring", ExchangeAlgorithm::ring},
-      {"tree", ExchangeAlgorithm::tree},
-      {"parameter_server", ExchangeAlgorithm::parameter_server}};
-  return known;
-}
-
-std::vector<std::string> algorithm_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, algorithm] : algorithms()) names.push_back(name);
-  return names;
-}
-
-ExchangeAlgorithm algorithm_of(const std::string& given) {
-  for (const auto& [name, algorithm] : algorithms()) {
-    if (name == given) return algorithm;
-  }
-  refuse("'" + given + "' is no exchange algorithm", "use library, ring, tree or parameter_server");
-}
-
-ParameterSpec number(const char* name, double value, const char* unit, const char* help,
-                     std::optional<double> minimum = 0, std::optional<double> maximum = std::nullopt) {
-  return {.name = name,
-          .type = ParameterType::floating,
-          .default_value = value,
-          .unit = unit,
-          .help = help,
-          .minimum = minimum,
-          .maximum = maximum};
-}
-
-ParameterSpec integer(const char* name, std::int64_t value, const char* unit, const char* help,
-                      double minimum = 0) {
-  return {.name = name,
-          .type = ParameterType::integer,
-          .default_value = value,
-          .unit = unit,
-          .help = help,
-          .minimum = minimum};
-}
-
-ParameterSpec flag(const char* name, bool value, const char* help) {
-  return {.name = name, .type = ParameterType::boolean, .default_value = value, .help = help};
-}
-
-ParameterSpec choice(const char* name, const char* value, const char* help,
-                     std::vector<std::string> choices) {
-  return {.name = name,
-          .type = ParameterType::string,
-          .default_value = value,
-          .help = help,
-          .choices = std::move(choices)};
-}
-
-ParameterSpec numbers(const char* name, Value::List value, const char* unit, const char* help) {
-  return {.name = name,
-          .type = ParameterType::list,
-          .default_value = std::move(value),
-          .unit = unit,
-          .help = help};
-}
-
-std::vector<double> list_of(const Value& value, const std::string& name) {
-  std::vector<double> result;
-  for (const Value& each : value.as_list()) {
-    if (!each.is_int() && !each.is_float()) {
-      refuse(name + " holds a " + each.kind() + " (it is a list of numbers)", "give numbers only");
-    }
-    result.push_back(each.as_float());
-  }
-  return result;
 }
 
 ScheduleOptions read_schedule(const Parameters& values, std::int64_t batch, std::int64_t epochs) {
@@ -112,9 +38,7 @@ ScheduleOptions read_schedule(const Parameters& values, std::int64_t batch, std:
 
 }  // namespace
 
-WorkloadSchema ddp_schema() {
-  WorkloadSchema schema;
-  schema.name = "ddp";
+std::vector<ParameterSpec> image_parameter_specs() {
   ParameterSpec data{.name = "data.path", .type = ParameterType::string, .default_value = "synthetic"};
   data.help =
       "CIFAR-10 or -100: a folder or .tar.gz in either official layout, a relative path from the folder in "
@@ -124,7 +48,7 @@ WorkloadSchema ddp_schema() {
   ParameterSpec log_every =
       integer("log_every", 1, "steps", "a row in the step table every so many steps", 1);
   log_every.changes_result = false;
-  schema.parameters = {
+  return {
       choice("network", "resnet9", "which network; plain9 is ResNet-9 without batch normalisation",
              network_names()),
       number("width", 1, "1", "times the channels of every layer"),
@@ -155,18 +79,14 @@ WorkloadSchema ddp_schema() {
       integer("augment.cutout", 0, "pixels", "side of a random square that is blanked; 0: none"),
       choice("precision", "fp32", "of convolutions and matrix products", {"fp32", "bf16", "fp64"}),
       flag("channels_last", true, "keep images and filters channels-last in memory"),
-      flag("sync_bn", false, "batch normalisation over all ranks' batches"),
-      choice("exchange.algorithm", "library", "how gradients travel", algorithm_names()),
-      number("exchange.bucket_mb", 4, "MiB", "gradients that travel together", 0.001),
       integer("evaluate_every", 1, "epochs", "test every so many epochs, and after the last; 0: only then"),
       log_every,
   };
-  return schema;
 }
 
-DdpParameters read_ddp_parameters(const Task& task, int ranks) {
+ImageParameters read_image_parameters(const Task& task) {
   const Parameters& values = task.parameters;
-  DdpParameters p;
+  ImageParameters p;
   p.network = values.at("network").as_string();
   p.width = values.at("width").as_float();
   p.data_path = values.at("data.path").as_string();
@@ -176,11 +96,6 @@ DdpParameters read_ddp_parameters(const Task& task, int ranks) {
   p.data_seed = static_cast<std::uint64_t>(values.at("data.seed").as_int());
   p.epochs = values.at("epochs").as_int();
   p.batch = values.at("batch").as_int();
-  if (p.batch % ranks != 0) {
-    refuse("a batch of " + std::to_string(p.batch) + " cannot be shared evenly by " + std::to_string(ranks) +
-               " ranks (batch counts the images of all ranks)",
-           "choose a multiple of " + std::to_string(ranks));
-  }
   p.schedule = read_schedule(values, p.batch, p.epochs);
   p.sgd = {.momentum = values.at("momentum").as_float(),
            .weight_decay = values.at("weight_decay").as_float(),
@@ -191,13 +106,17 @@ DdpParameters read_ddp_parameters(const Task& task, int ranks) {
                     .cutout = static_cast<int>(values.at("augment.cutout").as_int())};
   p.precision = precision_from(values.at("precision").as_string());
   p.channels_last = values.at("channels_last").as_bool();
-  p.sync_bn = values.at("sync_bn").as_bool();
-  p.algorithm = algorithm_of(values.at("exchange.algorithm").as_string());
-  p.bucket_mb = values.at("exchange.bucket_mb").as_float();
   p.evaluate_every = values.at("evaluate_every").as_int();
   p.log_every = values.at("log_every").as_int();
   p.seed = task.seed();
   return p;
+}
+
+void require_even_batch(const ImageParameters& parameters, int ranks) {
+  if (parameters.batch % ranks == 0) return;
+  refuse("a batch of " + std::to_string(parameters.batch) + " cannot be shared evenly by " +
+             std::to_string(ranks) + " ranks (batch counts the images of all ranks)",
+         "choose a multiple of " + std::to_string(ranks));
 }
 
 }  // namespace muster::workloads

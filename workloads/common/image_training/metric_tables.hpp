@@ -1,5 +1,5 @@
 #pragma once
-/// The tables that the ddp workload writes.
+/// The tables of every image classifier's training, and what makes up their rows.
 
 #include <cstdint>
 #include <string>
@@ -12,7 +12,7 @@
 namespace muster::workloads {
 
 /// `epoch` (first), `step`, `class` and `confusion`.
-std::vector<MetricTable> ddp_metric_tables();
+std::vector<MetricTable> image_metric_tables();
 
 /// Sums over an epoch so far. Part of a checkpoint, so that a resumed epoch's row is the same.
 struct EpochSums {

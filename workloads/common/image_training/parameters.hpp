@@ -1,12 +1,12 @@
 #pragma once
-/// What an experiment can say to the ddp workload.
+/// What an experiment can say to any workload that trains an image classifier.
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/task.hpp"
 #include "core/workload_schema.hpp"
-#include "runner/communicator.hpp"
 #include "workloads/common/data/augmentation.hpp"
 #include "workloads/common/precision.hpp"
 #include "workloads/common/schedule.hpp"
@@ -14,7 +14,7 @@
 
 namespace muster::workloads {
 
-struct DdpParameters {
+struct ImageParameters {
   std::string network;
   double width = 1;  ///< times the channels of every layer
   std::string data_path;
@@ -30,18 +30,18 @@ struct DdpParameters {
   AugmentationOptions augmentation;
   Precision precision;
   bool channels_last = true;
-  bool sync_bn = false;
-  ExchangeAlgorithm algorithm = ExchangeAlgorithm::library;
-  double bucket_mb = 0;
   std::int64_t evaluate_every = 0;
   std::int64_t log_every = 1;
   std::uint64_t seed = 0;
 };
 
-WorkloadSchema ddp_schema();
+/// The parameters that all such workloads have. A schema takes them whole and adds its own.
+std::vector<ParameterSpec> image_parameter_specs();
 
-/// Throws Error(config) for values that do not go together, such as a batch that the ranks cannot share
-/// evenly.
-DdpParameters read_ddp_parameters(const Task& task, int ranks);
+/// Throws Error(config) for values that do not go together.
+ImageParameters read_image_parameters(const Task& task);
+
+/// Throws Error(config) for a batch that the ranks cannot share evenly.
+void require_even_batch(const ImageParameters& parameters, int ranks);
 
 }  // namespace muster::workloads

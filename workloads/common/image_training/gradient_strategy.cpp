@@ -1,0 +1,97 @@
+#include "workloads/common/image_training/gradient_strategy.hpp"
+
+#include <utility>
+
+#include "core/error.hpp"
+#include "workloads/common/exchange/sync_batch_norm.hpp"
+#include "workloads/common/parameter_specs.hpp"
+
+namespace muster::workloads {
+namespace {
+
+constexpr const char* kBuckets = "buckets";
+
+const std::vector<std::pair<std::string, ExchangeAlgorithm>>& algorithms() {
+  static const std::vector<std::pair<std::string, ExchangeAlgorithm>> known{
+      {"library", ExchangeAlgorithm::library},
+      {"ring", ExchangeAlgorithm::ring},
+      {"tree", ExchangeAlgorithm::tree},
+      {"parameter_server", ExchangeAlgorithm::parameter_server}};
+  return known;
+}
+
+}  // namespace
+
+ExchangeAlgorithm algorithm_of(const std::string& name) {
+  for (const auto& [known, algorithm] : algorithms()) {
+    if (known == name) return algorithm;
+  }
+  throw Error(ExitCode::config, "'" + name + "' is no exchange algorithm",
+              "use library, ring, tree or parameter_server");
+}
+
+ParameterSpec algorithm_spec(const char* default_value, const char* help) {
+  std::vector<std::string> names;
+  for (const auto& [name, algorithm] : algorithms()) names.push_back(name);
+  return choice("exchange.algorithm", default_value, help, std::move(names));
+}
+
+std::vector<ParameterSpec> gradient_parameter_specs() {
+  return {flag("sync_bn", false, "batch normalisation over all ranks' batches"),
+          algorithm_spec("library", "how gradients travel"),
+          number("exchange.bucket_mb", 4, "MiB", "gradients that travel together", 0.001)};
+}
+
+GradientOptions read_gradient_options(const Task& task) {
+  const Parameters& values = task.parameters;
+  GradientOptions options;
+  options.exchange.algorithm = algorithm_of(values.at("exchange.algorithm").as_string());
+  options.exchange.bucket_mb = values.at("exchange.bucket_mb").as_float();
+  options.sync_bn = values.at("sync_bn").as_bool();
+  return options;
+}
+
+BatchNormFunction GradientStrategy::batch_norm(Communicator& communicator) {
+  if (!options_.sync_bn || communicator.size() == 1) return {};
+  return [&communicator](const torch::Tensor& input, const torch::Tensor& weight, const torch::Tensor& bias,
+                         const torch::Tensor& mean, const torch::Tensor& var) {
+    return sync_batch_norm(communicator, input, weight, bias, mean, var, {kNormEpsilon, kNormMomentum});
+  };
+}
+
+void GradientStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
+  communicator_ = &parts.context.communicator();
+  network_ = &parts.network;
+  ExchangeOptions options = options_.exchange;
+  if (checkpoint) {
+    const auto buckets = checkpoint->metadata.find(kBuckets);
+    if (buckets != checkpoint->metadata.end())
+      options.buckets = bucket_assignment_from(buckets->second, network_->parameters().size());
+  }
+  exchange_ = std::make_unique<GradientExchange>(*communicator_, network_->parameters(), options);
+}
+
+double GradientStrategy::backward(const torch::Tensor& loss) {
+  // The mean travels while the backward pass runs, and all ranks judge the same number.
+  auto sum = loss.item<double>();
+  const PendingWork summed = communicator_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  exchange_->backward(loss);
+  summed->wait();
+  return sum / communicator_->size();
+}
+
+double GradientStrategy::exposed_seconds() const { return exchange_->times().exposed_seconds; }
+
+void GradientStrategy::before_test() {
+  if (options_.sync_bn) return;
+  std::vector<torch::Tensor> statistics = network_->buffers();
+  if (!statistics.empty()) broadcast_from_first(*communicator_, statistics);
+}
+
+StrategyState GradientStrategy::state() const {
+  StrategyState state;
+  if (communicator_->size() > 1) state.metadata[kBuckets] = to_text(exchange_->buckets());
+  return state;
+}
+
+}  // namespace muster::workloads

@@ -1,0 +1,47 @@
+#pragma once
+/// Ranks that stay the same because all step with the same gradients.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/image_training/rank_strategy.hpp"
+
+namespace muster::workloads {
+
+struct GradientOptions {
+  ExchangeOptions exchange;
+  bool sync_bn = false;  ///< batch normalisation over all ranks' batches; false: local, and rank 0's
+                         ///< running statistics are tested and saved
+};
+
+/// `sync_bn`, `exchange.algorithm`, `exchange.bucket_mb`.
+std::vector<ParameterSpec> gradient_parameter_specs();
+GradientOptions read_gradient_options(const Task& task);
+
+/// `exchange.algorithm` with a default and help of its own, and its value.
+ParameterSpec algorithm_spec(const char* default_value, const char* help);
+ExchangeAlgorithm algorithm_of(const std::string& name);
+
+/// Synchronous data parallelism (Li et al. 2020): every rank steps with what a GradientExchange leaves. The
+/// exchange's buckets are state.
+class GradientStrategy : public RankStrategy {
+ public:
+  explicit GradientStrategy(GradientOptions options) : options_(std::move(options)) {}
+
+  BatchNormFunction batch_norm(Communicator& communicator) override;
+  void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
+  double backward(const torch::Tensor& loss) override;
+  double exposed_seconds() const override;
+  void before_test() override;
+  StrategyState state() const override;
+
+ private:
+  GradientOptions options_;
+  Communicator* communicator_ = nullptr;
+  Network* network_ = nullptr;
+  std::unique_ptr<GradientExchange> exchange_;
+};
+
+}  // namespace muster::workloads

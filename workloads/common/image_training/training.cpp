@@ -1,0 +1,263 @@
+#include "workloads/common/image_training/training.hpp"
+
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "core/durable_file.hpp"
+#include "core/error.hpp"
+#include "core/safetensors.hpp"
+#include "workloads/common/data/cifar.hpp"
+#include "workloads/common/data/synthetic.hpp"
+#include "workloads/common/evaluation.hpp"
+#include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/training_state.hpp"
+
+namespace muster::workloads {
+namespace {
+
+constexpr std::int64_t kTestBatch = 256;
+constexpr const char* kEpochSums = "epoch_sums";
+
+class Stopwatch {
+ public:
+  /// Seconds since the last call, or since it was made.
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> passed = now - last_;
+    last_ = now;
+    return passed.count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+ImageSet first_of(const ImageSet& set, std::int64_t count) {
+  if (count == 0 || count >= set.size()) return set;
+  return {set.images.narrow(0, 0, count), set.labels.narrow(0, 0, count)};
+}
+
+Dataset load_data(const ImageParameters& p) {
+  if (p.data_path == "synthetic") {
+    SyntheticOptions options;
+    options.classes = p.data_classes;
+    options.seed = p.data_seed;
+    if (p.data_samples > 0) options.train_images = p.data_samples;
+    if (p.data_test_samples > 0) options.test_images = p.data_test_samples;
+    return make_synthetic(options);
+  }
+  Dataset data = load_cifar(p.data_path);
+  data.train = first_of(data.train, p.data_samples);
+  data.test = first_of(data.test, p.data_test_samples);
+  return data;
+}
+
+std::shared_ptr<Network> build_network(const ImageParameters& p, std::int64_t classes,
+                                       BatchNormFunction batch_norm) {
+  NetworkOptions options;
+  options.name = p.network;
+  options.classes = classes;
+  options.width = p.width;
+  options.batch_norm = std::move(batch_norm);
+  auto network = make_network(options, p.seed);
+  network->to(p.precision.parameters);
+  return network;
+}
+
+std::vector<torch::Tensor> tensors_of(const NamedTensors& named) {
+  std::vector<torch::Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
+}
+
+std::string formatted(const char* format, auto... values) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, values...);
+  return text;
+}
+
+}  // namespace
+
+ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy)
+    : context_(context),
+      communicator_(context.communicator()),
+      strategy_(strategy),
+      parameters_(parameters),
+      data_(load_data(parameters_)),
+      sampler_(data_.train.size(), parameters_.batch, parameters_.seed, communicator_.rank(),
+               communicator_.size()),
+      batches_(channel_statistics(data_.train), parameters_.precision.images, parameters_.seed,
+               parameters_.augmentation),
+      schedule_(parameters_.schedule),
+      network_(build_network(parameters_, data_.classes, strategy.batch_norm(communicator_))),
+      optimiser_(named_parameters(*network_), parameters_.sgd),
+      total_steps_(parameters_.epochs * sampler_.steps_per_epoch()) {
+  torch::set_num_threads(context.device().threads);
+  begin_or_resume();
+}
+
+void ImageTraining::begin_or_resume() {
+  const auto checkpoint = context_.checkpoints().load_newest();
+  if (checkpoint) {
+    restore(training_tensors(*network_, optimiser_),
+            strategy_.ranks_differ() ? *checkpoint->own : *checkpoint->shared);
+    done_ = checkpoint->step;
+    optimiser_.set_began(done_ > 0);
+    sums_ = epoch_sums_from(checkpoint->metadata.at(kEpochSums));
+    context_.log("resumed after step " + std::to_string(done_) + " of " + std::to_string(total_steps_));
+  } else {
+    broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
+  }
+  strategy_.begin({context_, parameters_, data_, batches_, sampler_, *network_, optimiser_},
+                  checkpoint ? &*checkpoint : nullptr);
+  std::vector<MetricTable> tables = image_metric_tables();
+  for (MetricTable& table : strategy_.tables()) tables.push_back(std::move(table));
+  context_.metrics().declare(tables);
+  describe();
+}
+
+void ImageTraining::describe() const {
+  std::int64_t parameters = 0;
+  for (const auto& p : network_->parameters()) parameters += p.numel();
+  context_.log(parameters_.network + " with " + std::to_string(parameters) + " parameters on " + data_.name +
+               " (" + std::to_string(data_.train.size()) + " images to train on, " +
+               std::to_string(data_.test.size()) + " to test, from " + data_.source + ")");
+  context_.log("batch " + std::to_string(parameters_.batch) + " over " +
+               std::to_string(communicator_.size()) + " ranks, " +
+               std::to_string(sampler_.steps_per_epoch()) + " steps an epoch, " +
+               std::to_string(parameters_.epochs) + " epochs");
+}
+
+StepFigures ImageTraining::step() {
+  const std::int64_t epoch = done_ / sampler_.steps_per_epoch();
+  const std::int64_t step_in_epoch = done_ % sampler_.steps_per_epoch();
+  const Traffic before = communicator_.traffic();
+  StepFigures figures;
+  figures.lr = schedule_.rate_at(done_, sampler_.steps_per_epoch());
+
+  const auto samples = sampler_.batch(epoch, step_in_epoch);
+  torch::Tensor images = batches_.training_batch(data_.train, samples, epoch);
+  if (!parameters_.channels_last) images = images.contiguous();
+  optimiser_.clear_gradients();
+  const torch::Tensor loss =
+      torch::cross_entropy_loss(network_->forward(images), BatchMaker::labels(data_.train, samples), {},
+                                at::Reduction::Mean, -100, parameters_.label_smoothing);
+
+  figures.loss = strategy_.backward(loss);
+  if (!std::isfinite(figures.loss)) {
+    throw Error(ExitCode::diverged,
+                formatted("the loss is %g at step %lld (epoch %lld, lr %g)", figures.loss,
+                          static_cast<long long>(done_ + 1), static_cast<long long>(epoch + 1), figures.lr),
+                "lower lr or lengthen the warm-up; the same parameters diverge again at the same step");
+  }
+  optimiser_.step(figures.lr);
+  ++done_;
+  strategy_.after_step({.step = done_,
+                        .epoch = epoch + 1,
+                        .steps_per_epoch = sampler_.steps_per_epoch(),
+                        .total_steps = total_steps_,
+                        .lr = figures.lr,
+                        .logged = logged()});
+
+  const Traffic after = communicator_.traffic();
+  figures.exchange_busy = after.busy_seconds - before.busy_seconds;
+  figures.exchange_exposed = strategy_.exposed_seconds();
+  figures.payload_bytes = static_cast<std::int64_t>(after.payload_bytes - before.payload_bytes);
+  figures.bytes_sent = static_cast<std::int64_t>(after.bytes_sent - before.bytes_sent);
+  figures.bytes_received = static_cast<std::int64_t>(after.bytes_received - before.bytes_received);
+  return figures;
+}
+
+TestFigures ImageTraining::test() {
+  Stopwatch stopwatch;
+  strategy_.before_test();
+  TestFigures figures;
+  figures.result = evaluate(*network_, data_.test, batches_, data_.classes, kTestBatch, &communicator_);
+  strategy_.after_test();
+  figures.seconds = stopwatch.lap();
+  return figures;
+}
+
+void ImageTraining::finish_epoch(const StepFigures& last) {
+  const std::int64_t epoch = done_ / sampler_.steps_per_epoch();
+  const bool final = done_ == total_steps_;
+  sums_.loss = strategy_.epoch_loss(sums_.loss);
+  const bool tested = final || (parameters_.evaluate_every > 0 && epoch % parameters_.evaluate_every == 0);
+  const TestFigures figures = tested ? test() : TestFigures{};
+  append_epoch(context_.metrics(), epoch, last.lr, sums_.steps * parameters_.batch, sums_,
+               tested ? &figures : nullptr);
+  note_ = formatted("loss %.3f", sums_.loss / static_cast<double>(sums_.steps));
+  if (tested) note_ += formatted(" accuracy %.3f", figures.result.accuracy());
+  context_.log(formatted("epoch %lld/%lld %s, %.1f images/s", static_cast<long long>(epoch),
+                         static_cast<long long>(parameters_.epochs), note_.c_str(),
+                         static_cast<double>(sums_.steps * parameters_.batch) / sums_.seconds));
+  if (final) append_confusion(context_.metrics(), epoch, figures.result);
+  sums_ = {};
+}
+
+Progress ImageTraining::progress() const {
+  const std::int64_t epoch = std::min(done_ / sampler_.steps_per_epoch() + 1, parameters_.epochs);
+  return {done_, total_steps_,
+          "epoch " + std::to_string(epoch) + "/" + std::to_string(parameters_.epochs) + " " + note_};
+}
+
+void ImageTraining::save() {
+  StrategyState more = strategy_.state();
+  NamedTensors& place = strategy_.ranks_differ() ? more.own : more.shared;
+  const NamedTensors training = training_tensors(*network_, optimiser_);
+  place.insert(place.begin(), training.begin(), training.end());
+  const TensorViews shared(more.shared);
+  const TensorViews own(more.own);
+  CheckpointState state;
+  state.step = done_;
+  state.shared = shared.views();
+  state.own = own.views();
+  state.metadata = std::move(more.metadata);
+  state.metadata[kEpochSums] = to_text(sums_);
+  context_.checkpoints().save(state);
+}
+
+void ImageTraining::write_final_weights() {
+  strategy_.before_test();
+  if (communicator_.rank() != 0) return;
+  const std::filesystem::path file = context_.artifacts() / "final.safetensors";
+  const std::filesystem::path aside = context_.artifacts() / "final.safetensors.part";
+  const TensorViews views(named_tensors(*network_));
+  write_safetensors(aside, views.views(),
+                    {{"network", parameters_.network}, {"step", std::to_string(done_)}});
+  std::error_code problem;
+  std::filesystem::rename(aside, file, problem);
+  if (problem) throw_storage_error(file, "rename", problem.value());
+  fsync_folder(context_.artifacts());
+}
+
+Outcome ImageTraining::run() {
+  Stopwatch stopwatch;
+  double bookkeeping = 0;  // Of the step before: it delays the one that follows.
+  while (done_ < total_steps_) {
+    StepFigures figures = step();
+    figures.seconds = bookkeeping + stopwatch.lap();
+    sums_ += figures;
+    sums_.bookkeeping += bookkeeping;
+    if (logged()) {
+      append_step(context_.metrics(), done_, (done_ - 1) / sampler_.steps_per_epoch() + 1, figures);
+    }
+    bookkeeping = stopwatch.lap();
+    if (done_ % sampler_.steps_per_epoch() == 0) finish_epoch(figures);
+    stopwatch.lap();
+    const AfterStep next = context_.after_step(progress());
+    bookkeeping += stopwatch.lap();
+    if (next != AfterStep::go_on) save();
+    if (next == AfterStep::save_and_stop) return Outcome::stopped;
+    stopwatch.lap();
+  }
+  write_final_weights();
+  return Outcome::finished;
+}
+
+}  // namespace muster::workloads

@@ -1,0 +1,63 @@
+#include "workloads/common/parameter_specs.hpp"
+
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace muster::workloads {
+
+ParameterSpec number(const char* name, double value, const char* unit, const char* help,
+                     std::optional<double> minimum, std::optional<double> maximum) {
+  return {.name = name,
+          .type = ParameterType::floating,
+          .default_value = value,
+          .unit = unit,
+          .help = help,
+          .minimum = minimum,
+          .maximum = maximum};
+}
+
+ParameterSpec integer(const char* name, std::int64_t value, const char* unit, const char* help,
+                      double minimum) {
+  return {.name = name,
+          .type = ParameterType::integer,
+          .default_value = value,
+          .unit = unit,
+          .help = help,
+          .minimum = minimum};
+}
+
+ParameterSpec flag(const char* name, bool value, const char* help) {
+  return {.name = name, .type = ParameterType::boolean, .default_value = value, .help = help};
+}
+
+ParameterSpec choice(const char* name, const char* value, const char* help,
+                     std::vector<std::string> choices) {
+  return {.name = name,
+          .type = ParameterType::string,
+          .default_value = value,
+          .help = help,
+          .choices = std::move(choices)};
+}
+
+ParameterSpec numbers(const char* name, Value::List value, const char* unit, const char* help) {
+  return {.name = name,
+          .type = ParameterType::list,
+          .default_value = std::move(value),
+          .unit = unit,
+          .help = help};
+}
+
+std::vector<double> list_of(const Value& value, const std::string& name) {
+  std::vector<double> result;
+  for (const Value& each : value.as_list()) {
+    if (!each.is_int() && !each.is_float()) {
+      throw Error(ExitCode::config, name + " holds a " + each.kind() + " (it is a list of numbers)",
+                  "give numbers only");
+    }
+    result.push_back(each.as_float());
+  }
+  return result;
+}
+
+}  // namespace muster::workloads

@@ -1,0 +1,24 @@
+#pragma once
+/// Short forms for the parameters of a workload's schema.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/workload_schema.hpp"
+
+namespace muster::workloads {
+
+ParameterSpec number(const char* name, double value, const char* unit, const char* help,
+                     std::optional<double> minimum = 0, std::optional<double> maximum = std::nullopt);
+ParameterSpec integer(const char* name, std::int64_t value, const char* unit, const char* help,
+                      double minimum = 0);
+ParameterSpec flag(const char* name, bool value, const char* help);
+ParameterSpec choice(const char* name, const char* value, const char* help, std::vector<std::string> choices);
+ParameterSpec numbers(const char* name, Value::List value, const char* unit, const char* help);
+
+/// A list of numbers as doubles. Throws Error(config) where an element is none.
+std::vector<double> list_of(const Value& value, const std::string& name);
+
+}  // namespace muster::workloads
