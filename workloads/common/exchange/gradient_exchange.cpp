@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/exchange/communicator_backend.hpp"
+#include "workloads/common/layers/gradient_places.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -36,8 +37,27 @@ class ResumableReducer : public c10d::Reducer {
     for (const Bucket& bucket : buckets_) result.push_back(bucket.variable_indices);
     return result;
   }
+  /// Where each parameter's gradient lies in its bucket.
+  std::vector<at::Tensor> places(std::size_t parameters) const {
+    std::vector<at::Tensor> result(parameters);
+    for (const Bucket& bucket : buckets_) {
+      for (std::size_t i = 0; i < bucket.variable_indices.size(); ++i)
+        result[bucket.variable_indices[i]] = bucket.bucket_views_in[i];
+    }
+    return result;
+  }
   /// The buckets stay as they are: no backward pass is watched.
   void hold_buckets() { has_rebuilt_bucket_ = true; }
+};
+
+/// Leaves the sum over the ranks.
+class SumHook : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
+ public:
+  using CppCommHookInterface::CppCommHookInterface;
+  c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
+    std::vector<at::Tensor> gradients{bucket.getBufferRef()};
+    return state_->allreduce(gradients)->getFuture();
+  }
 };
 
 /// Gradients become ready roughly from the last parameter to the first.
@@ -55,7 +75,9 @@ std::vector<std::vector<std::size_t>> initial_buckets(const std::vector<at::Tens
 struct GradientExchange::State {
   c10::intrusive_ptr<CommunicatorBackend> backend;
   c10::intrusive_ptr<c10d::ProcessGroup> group;
+  std::vector<at::Tensor> parameters;
   std::unique_ptr<ResumableReducer> reducer;
+  double loss_share = 1;  ///< what of the loss the backward pass takes
   bool settled = false;
   ExchangeTimes times;
 };
@@ -81,7 +103,14 @@ GradientExchange::GradientExchange(Communicator& communicator, std::vector<at::T
       options.buckets ? options.buckets->buckets : initial_buckets(parameters, bucket_bytes, first_bytes);
   state_->reducer = std::make_unique<ResumableReducer>(parameters, std::move(buckets), state_->group,
                                                        bucket_bytes, first_bytes);
-  if (options.hook) state_->reducer->register_comm_hook(options.hook(state_->group));
+  state_->parameters = std::move(parameters);
+  if (options.hook) {
+    state_->reducer->register_comm_hook(options.hook(state_->group));
+  } else {
+    // The mean of the losses' gradients: dividing the gradients instead takes one more pass over all of them.
+    state_->loss_share = 1.0 / communicator.size();
+    state_->reducer->register_comm_hook(std::make_unique<SumHook>(state_->group));
+  }
   state_->settled = options.buckets && options.buckets->settled;
   if (state_->settled) state_->reducer->hold_buckets();
 }
@@ -95,7 +124,10 @@ void GradientExchange::backward(const at::Tensor& loss) {
   }
   state_->reducer->prepare_for_forward();
   state_->reducer->prepare_for_backward({});
-  loss.backward();
+  {
+    const GradientPlaces places(state_->parameters, state_->reducer->places(state_->parameters.size()));
+    (state_->loss_share == 1 ? loss : loss * state_->loss_share).backward();
+  }
   const std::chrono::duration<double> exposed = Clock::now() - state_->backend->last_start();
   state_->times.exposed_seconds = exposed.count();
   if (!state_->settled) {

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "workloads/common/layers/gradient_places.hpp"
+
 namespace muster::workloads {
 namespace {
 
@@ -34,7 +36,7 @@ class Convolve : public torch::autograd::Function<Convolve> {
         dy, saved[0], saved[2], c10::nullopt, {stride, stride}, {padding, padding}, {1, 1}, false, {0, 0}, 1,
         {context->needs_input_grad(0), context->needs_input_grad(1), false});
     if (dweight.defined()) {
-      dweight = torch::empty_like(saved[1], torch::MemoryFormat::Contiguous).copy_(dweight);
+      dweight = gradient_place(saved[1]).copy_(dweight);
     }
     return {dx, dweight, Tensor(), Tensor(), Tensor()};
   }

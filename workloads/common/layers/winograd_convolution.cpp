@@ -1,6 +1,7 @@
 #include "workloads/common/layers/winograd_convolution.hpp"
 
 #include "workloads/common/kernels/winograd.hpp"
+#include "workloads/common/layers/gradient_places.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -67,8 +68,9 @@ Tensor convolved(const Tensor& x, const Tensor& transformed, std::int64_t out) {
   return y;
 }
 
+// Into `gradient`, dense, of the weight's shape.
 template <class Element>
-Tensor weight_gradient(const Tensor& x, const Tensor& dy) {
+void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& gradient) {
   const WinogradImages input = shape_of(x), output = shape_of(dy);
   const std::int64_t in = input.channels, out = output.channels;
   const Tensor sums = torch::zeros({winograd_weight_size(out, in)}, torch::kFloat32);
@@ -98,11 +100,9 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy) {
       }
     });
   }
-  const Tensor gradient = torch::empty({out, in, 3, 3}, torch::kFloat32);
   at::parallel_for(0, out_ranges, 1, [&](std::int64_t begin, std::int64_t end) {
     table<Element>().finish_gradient(read<float>(sums), in, out, blocks(begin, end), write<float>(gradient));
   });
-  return gradient;
 }
 
 class Convolve : public torch::autograd::Function<Convolve> {
@@ -131,7 +131,10 @@ class Convolve : public torch::autograd::Function<Convolve> {
         transform<Element>(weight, true, form);
         dx = convolved<Element>(dy, form, x.size(1));
       }
-      if (context->needs_input_grad(1)) dweight = weight_gradient<Element>(x, dy);
+      if (context->needs_input_grad(1)) {
+        dweight = gradient_place(weight);
+        weight_gradient<Element>(x, dy, dweight);
+      }
     });
     return {dx, dweight, Tensor()};
   }
