@@ -1,8 +1,6 @@
 #include "core/safetensors.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +15,7 @@
 
 #include "core/checksum.hpp"
 #include "core/error.hpp"
+#include "core/mapped_file.hpp"
 
 namespace muster {
 
@@ -33,13 +32,6 @@ constexpr std::pair<DType, const char*> kNames[] = {
     {DType::f64, "F64"}, {DType::boolean, "BOOL"}};
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // as the format's own library has it
 constexpr const char* kMetadataKey = "__metadata__";
-
-const char* name_of(DType type) {
-  for (const auto& [candidate, name] : kNames) {
-    if (candidate == type) return name;
-  }
-  return "?";
-}
 
 std::optional<DType> dtype_from(const std::string& name) {
   for (const auto& [type, candidate] : kNames) {
@@ -165,6 +157,13 @@ std::pair<TensorView, Extent> parse_tensor(const fs::path& file, const std::stri
 
 }  // namespace
 
+const char* safetensors_name_of(DType type) {
+  for (const auto& [candidate, name] : kNames) {
+    if (candidate == type) return name;
+  }
+  return "?";
+}
+
 std::string write_safetensors(const fs::path& file, const std::vector<TensorView>& tensors,
                               const std::map<std::string, std::string>& metadata) {
   // Wide elements first, so that each tensor is aligned to its element wherever the file is mapped.
@@ -179,7 +178,7 @@ std::string write_safetensors(const fs::path& file, const std::vector<TensorView
   for (const TensorView* tensor : ordered) {
     MUSTER_ASSERT(byte_count(tensor->dtype, tensor->shape) == tensor->bytes.size());
     MUSTER_ASSERT(tensor->name != kMetadataKey && !header.contains(tensor->name));
-    header[tensor->name] = Json{{"dtype", name_of(tensor->dtype)},
+    header[tensor->name] = Json{{"dtype", safetensors_name_of(tensor->dtype)},
                                 {"shape", tensor->shape},
                                 {"data_offsets", {offset, offset + tensor->bytes.size()}}};
     offset += tensor->bytes.size();
@@ -195,94 +194,69 @@ std::string write_safetensors(const fs::path& file, const std::vector<TensorView
   return output.finish();
 }
 
+SafetensorsContent read_safetensors(std::span<const std::byte> bytes, const fs::path& file) {
+  std::uint64_t header_size = 0;
+  if (bytes.size() < sizeof header_size) throw_damaged(file, "it is shorter than 8 bytes");
+  std::memcpy(&header_size, bytes.data(), sizeof header_size);
+  if (header_size > kLongestHeader || header_size > bytes.size() - sizeof header_size)
+    throw_damaged(file, "its header ends behind the end of the file");
+  const auto text = bytes.subspan(sizeof header_size, header_size);
+  const auto data = bytes.subspan(sizeof header_size + header_size);
+  const Json header = parse_header(file, {reinterpret_cast<const char*>(text.data()), text.size()});
+
+  SafetensorsContent content;
+  std::vector<std::pair<TensorView, Extent>> found;
+  for (const auto& [name, json] : header.items()) {
+    if (name != kMetadataKey) {
+      found.push_back(parse_tensor(file, name, json, data));
+      continue;
+    }
+    if (!json.is_object()) throw_damaged(file, "its metadata is no JSON object");
+    for (const auto& [key, value] : json.items()) {
+      if (!value.is_string()) throw_damaged(file, "its metadata holds more than text");
+      content.metadata[key] = value.get<std::string>();
+    }
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.second.begin, a.second.end) < std::pair(b.second.begin, b.second.end);
+  });
+  std::uint64_t end = 0;
+  for (auto& [view, extent] : found) {
+    if (extent.begin < end) throw_damaged(file, "tensor '" + view.name + "' overlaps another");
+    if (extent.begin > end) throw_damaged(file, "there is a hole before tensor '" + view.name + "'");
+    end = extent.end;
+    content.tensors.push_back(std::move(view));
+  }
+  if (end != data.size()) throw_damaged(file, "there are bytes after the last tensor");
+  return content;
+}
+
 struct SafetensorsFile::Mapping {
-  std::span<const std::byte> bytes;
-  std::vector<TensorView> tensors;
+  MappedFile file;
+  SafetensorsContent content;
   std::map<std::string, std::size_t> index;
-  std::map<std::string, std::string> metadata;
 
-  explicit Mapping(const fs::path& file) {
-    const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-      throw Error(ExitCode::data,
-                  "cannot read '" + file.string() + "': " + std::generic_category().message(errno),
-                  "check the path");
-    struct stat status {};
-    void* address = MAP_FAILED;
-    int error_number = fstat(descriptor, &status) == 0 ? 0 : errno;
-    if (error_number == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
-      address =
-          mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
-      if (address == MAP_FAILED) error_number = errno;
-    }
-    close(descriptor);
-    if (error_number != 0)
-      throw Error(ExitCode::data,
-                  "cannot read '" + file.string() + "': " + std::generic_category().message(error_number),
-                  "check the file system it is on");
-    if (address == MAP_FAILED) throw_damaged(file, "it is empty, or no file");
-    bytes = {static_cast<const std::byte*>(address), static_cast<std::size_t>(status.st_size)};
-  }
-  ~Mapping() {
-    munmap(const_cast<std::byte*>(bytes.data()),
-           bytes.size());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  void parse(const fs::path& file) {
-    std::uint64_t header_size = 0;
-    if (bytes.size() < sizeof header_size) throw_damaged(file, "it is shorter than 8 bytes");
-    std::memcpy(&header_size, bytes.data(), sizeof header_size);
-    if (header_size > kLongestHeader || header_size > bytes.size() - sizeof header_size)
-      throw_damaged(file, "its header ends behind the end of the file");
-    const auto text = bytes.subspan(sizeof header_size, header_size);
-    const auto data = bytes.subspan(sizeof header_size + header_size);
-    const Json header = parse_header(file, {reinterpret_cast<const char*>(text.data()), text.size()});
-
-    std::vector<std::pair<TensorView, Extent>> found;
-    for (const auto& [name, json] : header.items()) {
-      if (name != kMetadataKey) {
-        found.push_back(parse_tensor(file, name, json, data));
-        continue;
-      }
-      if (!json.is_object()) throw_damaged(file, "its metadata is no JSON object");
-      for (const auto& [key, value] : json.items()) {
-        if (!value.is_string()) throw_damaged(file, "its metadata holds more than text");
-        metadata[key] = value.get<std::string>();
-      }
-    }
-    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.second.begin, a.second.end) < std::pair(b.second.begin, b.second.end);
-    });
-    std::uint64_t end = 0;
-    for (auto& [view, extent] : found) {
-      if (extent.begin < end) throw_damaged(file, "tensor '" + view.name + "' overlaps another");
-      if (extent.begin > end) throw_damaged(file, "there is a hole before tensor '" + view.name + "'");
-      end = extent.end;
-      index[view.name] = tensors.size();
-      tensors.push_back(std::move(view));
-    }
-    if (end != data.size()) throw_damaged(file, "there are bytes after the last tensor");
+  explicit Mapping(const fs::path& path) : file(path), content(read_safetensors(file.bytes(), path)) {
+    for (std::size_t i = 0; i < content.tensors.size(); ++i) index[content.tensors[i].name] = i;
   }
 };
 
-SafetensorsFile::SafetensorsFile(const fs::path& file) : mapping_(std::make_unique<Mapping>(file)) {
-  mapping_->parse(file);
-}
+SafetensorsFile::SafetensorsFile(const fs::path& file) : mapping_(std::make_unique<Mapping>(file)) {}
 SafetensorsFile::~SafetensorsFile() = default;
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
 
-const std::vector<TensorView>& SafetensorsFile::tensors() const { return mapping_->tensors; }
+const std::vector<TensorView>& SafetensorsFile::tensors() const { return mapping_->content.tensors; }
 
 const TensorView* SafetensorsFile::find(const std::string& name) const {
   const auto found = mapping_->index.find(name);
-  return found == mapping_->index.end() ? nullptr : &mapping_->tensors[found->second];
+  return found == mapping_->index.end() ? nullptr : &mapping_->content.tensors[found->second];
 }
 
-const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return mapping_->metadata; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
+  return mapping_->content.metadata;
+}
 
-std::string SafetensorsFile::checksum() const { return checksum128(mapping_->bytes); }
+std::string SafetensorsFile::checksum() const { return checksum128(mapping_->file.bytes()); }
 
 }  // namespace muster

@@ -22,12 +22,23 @@ struct TensorView {
   std::span<const std::byte> bytes;
 };
 
+/// "F32" and the like.
+const char* safetensors_name_of(DType type);
+
 /// Tensors of wide elements come first, so that the mapped file has each aligned to its element.
 /// Writes and fsyncs; not atomic by itself (the checkpoint store renames the folder). Returns the XXH3-128 of
 /// the file's bytes in hex, computed while writing. Throws Error(storage) and leaves no file; Error(internal)
 /// for a name given twice or bytes that do not fit the shape.
 std::string write_safetensors(const std::filesystem::path& file, const std::vector<TensorView>& tensors,
                               const std::map<std::string, std::string>& metadata = {});
+
+struct SafetensorsContent {
+  std::vector<TensorView> tensors;  ///< by their place in the file
+  std::map<std::string, std::string> metadata;
+};
+
+/// The tensors of a file that is in memory, as views into `bytes`. Throws as SafetensorsFile, naming `file`.
+SafetensorsContent read_safetensors(std::span<const std::byte> bytes, const std::filesystem::path& file);
 
 /// A memory-mapped file. Views live as long as it does; in a file that others wrote they may be unaligned.
 class SafetensorsFile {

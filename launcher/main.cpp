@@ -13,6 +13,7 @@
 #include "launcher/command_status.hpp"
 #include "launcher/command_submit.hpp"
 #include "launcher/command_watch.hpp"
+#include "launcher/command_weights.hpp"
 #include "launcher/usage_error.hpp"
 
 namespace muster {
@@ -33,6 +34,7 @@ int run_command_line(int argc, char** argv) {
   add_logs_command(app, exit_code);
   add_explain_command(app, exit_code);
   add_cancel_command(app, exit_code);
+  add_weights_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include "tests/workloads/data_files.hpp"
-#include "workloads/common/data/pickle.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -136,40 +135,6 @@ TEST(Cifar, ATruncatedArchiveIsRefused) {
   const Error error = error_thrown_by([&] { load_cifar(archive); });
   EXPECT_EQ(error.code(), ExitCode::data);
   EXPECT_THAT(error.problem(), HasSubstr("ends early"));
-}
-
-Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
-
-TEST(Pickle, RefusesToImportAnything) {
-  const Error error = error_thrown_by([] {
-    read_pickle(bytes_of("\x80\x02"
-                         "cos\nsystem\nU\x04"
-                         "true\x85R."),
-                "evil");
-  });
-  EXPECT_EQ(error.code(), ExitCode::data);
-  EXPECT_THAT(error.problem(), HasSubstr("os.system"));
-  // The same by STACK_GLOBAL, INST and OBJ.
-  EXPECT_THROW(read_pickle(bytes_of("\x80\x04\x8c\x02os\x8c\x06system\x93)R."), "evil"), Error);
-  EXPECT_THROW(read_pickle(bytes_of("(S'true'\nios\nsystem\n."), "evil"), Error);
-}
-
-TEST(Pickle, ReadsDictsOfListsInEitherProtocol) {
-  const std::string two =
-      "\x80\x02}q\x01(U\x01"
-      "aK\x07U\x01"
-      "b]q\x02(M\x02\x01J\xff\xff\xff\xff"
-      "eu.";
-  const PickleValue value = read_pickle(bytes_of(two), "dict");
-  EXPECT_EQ(*value.dict()->at("a").integer(), 7);
-  EXPECT_EQ(*(*value.dict()->at("b").list())[0].integer(), 258);
-  EXPECT_EQ(*(*value.dict()->at("b").list())[1].integer(), -1);
-}
-
-TEST(Pickle, EndsEarlyWithAnError) {
-  for (const char* text : {"", "\x80", "\x80\x02}", "\x80\x02U\x20short", "\x80\x02(K\x01", "\x80\x02R."}) {
-    EXPECT_THROW(read_pickle(bytes_of(text), "cut"), Error) << text;
-  }
 }
 
 }  // namespace

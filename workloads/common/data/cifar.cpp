@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include "core/error.hpp"
 #include "workloads/common/data/archive.hpp"
-#include "workloads/common/data/pickle.hpp"
+#include "workloads/common/data/numpy_bytes.hpp"
 
 namespace muster::workloads {
 namespace fs = std::filesystem;
@@ -81,21 +82,17 @@ void read_binary(const Layout& layout, const FileBundle& files, const std::strin
 
 void read_python(const Layout& layout, const FileBundle& files, const std::string& name, Records& into) {
   const std::string place = files.place(name);
-  const PickleValue batch = read_pickle(files.read(name), place);
-  const auto entry = [&](const char* key) -> const PickleValue* {
-    const auto* dict = batch.dict();
-    if (!dict) return nullptr;
-    const auto found = dict->find(key);
-    return found == dict->end() ? nullptr : &found->second;
-  };
-  const PickleValue* data = entry("data");
-  const PickleValue* labels = entry(layout.labels);
-  if (!data || !data->array() || !labels || !labels->list()) {
+  const Bytes bytes = files.read(name);
+  const Pickle pickle(std::as_bytes(std::span(bytes)), batch_pickle_rules(place));
+  const auto* batch = pickle.value().dict();
+  const PickleValue* data = batch ? batch->find("data") : nullptr;
+  const PickleValue* labels = batch ? batch->find(layout.labels) : nullptr;
+  if (!data || !labels || !labels->list()) {
     refuse("'" + place + "' has no 'data' array or no '" + layout.labels + "' list",
            "it must be a batch of " + std::string(layout.name));
   }
-  const auto& array = *data->array();
-  const auto& list = *labels->list();
+  const NumpyBytes array = numpy_bytes(*data, place);
+  const PickleList& list = *labels->list();
   if (array.shape.size() != 2 || array.shape[1] != kImageBytes ||
       array.shape[0] != static_cast<std::int64_t>(list.size()) || list.empty()) {
     refuse("'" + place + "' does not hold an image of " + std::to_string(kImageBytes) +
@@ -142,11 +139,11 @@ std::vector<std::string> class_names(const Layout& layout, const FileBundle& fil
       }
       if (!line.empty()) names.push_back(line);
     } else {
-      const PickleValue meta = read_pickle(bytes, files.place(layout.names));
-      const auto* dict = meta.dict();
-      if (dict && dict->contains(layout.names_key)) {
-        if (const auto* list = dict->at(layout.names_key).list()) {
-          for (const auto& name : *list) names.push_back(name.text() ? *name.text() : "?");
+      const Pickle meta(std::as_bytes(std::span(bytes)), batch_pickle_rules(files.place(layout.names)));
+      const auto* dict = meta.value().dict();
+      if (const auto* value = dict ? dict->find(layout.names_key) : nullptr) {
+        if (const auto* list = value->list()) {
+          for (const auto& name : *list) names.push_back(name.text() ? std::string(*name.text()) : "?");
         }
       }
     }
