@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include "core/checksum.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/unix_time.hpp"
 
 namespace muster {
 
@@ -89,10 +89,6 @@ Scan scan(const fs::path& file, std::string_view text) {
   return result;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 const char* to_string(TaskState state) {
@@ -161,7 +157,7 @@ void Journal::sync() {
 void Journal::put(JournalEntry entry) {
   MUSTER_ASSERT(descriptor_ >= 0);
   entry.sequence = sequence_ + 1;
-  entry.unix_time = now();
+  entry.unix_time = unix_now();
   const std::string line = to_line(entry);
   struct stat before {};
   if (fstat(descriptor_, &before) != 0) throw_storage_error(file_, "append to", errno);

@@ -85,6 +85,10 @@ class RunPaths {
   std::filesystem::path launcher_claim(const std::string& part, int n) const {
     return folder_ / ("launcher-" + (part.empty() ? "" : part + "-") + std::to_string(n));
   }
+  /// Of the launcher that holds launcher_claim(part, n).
+  std::filesystem::path launcher_journal(const std::string& part, int n) const {
+    return journal_folder() / (launcher_claim(part, n).filename().string() + ".jsonl");
+  }
   std::filesystem::path log(const std::string& part = "") const {
     return folder_ / (part.empty() ? "run.log" : "run-" + part + ".log");
   }

@@ -96,14 +96,10 @@ std::vector<Slots> slots_of(const SubmissionPlan& plan) {
   std::vector<Slots> slots;
   for (const PlannedSubmission& planned : plan.submissions) {
     const JobRequest& request = planned.request;
-    Slots node;
-    for (int cpu = 0; cpu < request.tasks_per_node * request.cpus_per_task; ++cpu) node.cpus.push_back(cpu);
-    for (int gpu = 0; gpu < request.gpus_per_node; ++gpu) node.gpus.push_back(std::to_string(gpu));
-    for (int number = 0; number < request.nodes; ++number) {
-      node.host =
-          "job-" + std::to_string(&planned - plan.submissions.data()) + "-node-" + std::to_string(number);
-      slots.push_back(node);
-    }
+    const std::string job = "job-" + std::to_string(&planned - plan.submissions.data());
+    for (int number = 0; number < request.nodes; ++number)
+      slots.push_back(numbered_slots(job + "-node-" + std::to_string(number),
+                                     request.tasks_per_node * request.cpus_per_task, request.gpus_per_node));
   }
   return slots;
 }

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/counted.hpp"
 #include "core/journal.hpp"
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/gang_progress.hpp"
@@ -10,10 +11,6 @@
 namespace muster {
 
 namespace {
-
-std::string count(int number, const std::string& noun) {
-  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
 
 bool is_state(const TaskStatus& task, TaskState state) { return task.state == to_string(state); }
 
@@ -27,7 +24,7 @@ Explanation explain_waiting(const TaskStatus& task, const RunJob* job, int runni
                             const AheadOf& ahead_of) {
   const std::string before = is_state(task, TaskState::pending) ? "was not begun" : "did not end";
   if (job == nullptr) {
-    if (driven) return {"waits for room: " + count(running, "task") + " of the run are at work", ""};
+    if (driven) return {"waits for room: " + counted(running, "task") + " of the run are at work", ""};
     return {before + ": no job was asked for it, and no launcher drives the run",
             "'muster submit FILE' or 'muster run FILE' goes on"};
   }
@@ -47,7 +44,7 @@ Explanation explain_waiting(const TaskStatus& task, const RunJob* job, int runni
                   : ""};
     case JobPhase::running:
       if (job->submission.kind == SubmissionKind::array) return {"is about to begin: its job " + words, ""};
-      return {"waits for room in " + name + ", where " + count(running, "task") +
+      return {"waits for room in " + name + ", where " + counted(running, "task") +
                   (running == 1 ? " is" : " are") + " at work",
               ""};
     case JobPhase::completing:
@@ -132,10 +129,10 @@ std::string words_of_job(const RunJob& job, const JobStatus& status, const Ahead
       (status.reason.empty() || status.reason == "Resources" || status.reason == "Priority")) {
     words = "waits for " + size_text(job.submission.request);
     const auto ahead = ahead_of(status);
-    if (ahead) words += *ahead == 0 ? "; it is the next" : "; " + count(*ahead, "job") + " ahead";
+    if (ahead) words += *ahead == 0 ? "; it is the next" : "; " + counted(*ahead, "job") + " ahead";
   }
   if (status.restarts > 0)
-    words += " (it was put back into the queue " + count(status.restarts, "time") + ")";
+    words += " (it was put back into the queue " + counted(status.restarts, "time") + ")";
   return words;
 }
 

@@ -73,7 +73,8 @@ std::map<std::string, std::string> gang_environment(const Task& task, const Task
     environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
     environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
   }
-  if (needs_mpirun(task) && task.workload != kExec) environment.merge(single_host_mpi());
+  if (needs_mpirun(task) && task.workload != kExec && assignment.hosts().size() == 1)
+    environment.merge(single_host_mpi());
   if (task.workload == kExec) {
     environment["MUSTER_TASK_ID"] = task.id;
     environment["MUSTER_TASK_FOLDER"] = paths.folder().string();

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "launcher/job_watch.hpp"
 
 namespace muster {
 
@@ -62,6 +61,21 @@ Liveness by_job(const ProcessIdentity& process, JobsAsked& jobs) {
 }
 
 }  // namespace
+
+Liveness liveness_in_job(const JobStatus& status, const ProcessIdentity& process) {
+  if (status.restarts > process.job_restarts) return Liveness::dead;
+  switch (phase_of(status.state)) {
+    case JobPhase::pending:
+    case JobPhase::ended:
+      return Liveness::dead;
+    case JobPhase::running:
+    case JobPhase::completing:
+      return Liveness::alive;
+    case JobPhase::unknown:
+      break;
+  }
+  return Liveness::unknown;
+}
 
 LivenessOf make_job_liveness(BatchSystem* system) {
   const auto jobs = system == nullptr ? nullptr : std::make_shared<JobsAsked>(*system);

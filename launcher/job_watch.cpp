@@ -3,25 +3,11 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "launcher/job_liveness.hpp"
 
 namespace muster {
 
 using Clock = std::chrono::steady_clock;
-
-Liveness liveness_in_job(const JobStatus& status, const ProcessIdentity& process) {
-  if (status.restarts > process.job_restarts) return Liveness::dead;
-  switch (phase_of(status.state)) {
-    case JobPhase::pending:
-    case JobPhase::ended:
-      return Liveness::dead;
-    case JobPhase::running:
-    case JobPhase::completing:
-      return Liveness::alive;
-    case JobPhase::unknown:
-      break;
-  }
-  return Liveness::unknown;
-}
 
 JobWatch::JobWatch(RunPaths run, std::unique_ptr<BatchSystem> system, std::chrono::seconds ask_every)
     : run_(std::move(run)), system_(std::move(system)), ask_every_(ask_every), asked_(Clock::now()) {

@@ -49,7 +49,4 @@ class JobWatch {
   std::set<std::string> known_strangers_;   ///< that Slurm was asked about
 };
 
-/// Dead where the job is over, waits, or has been requeued since; alive where it runs.
-Liveness liveness_in_job(const JobStatus& status, const ProcessIdentity& process);
-
 }  // namespace muster

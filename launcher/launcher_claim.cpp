@@ -1,10 +1,10 @@
 #include "launcher/launcher_claim.hpp"
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/unix_time.hpp"
 
 namespace muster {
 
@@ -90,8 +90,7 @@ bool LauncherClaim::superseded() const {
 LauncherClaim::~LauncherClaim() {
   try {
     auto claim = nlohmann::ordered_json::parse(identity_to_json(own_identity()));
-    claim[kEnded] =
-        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    claim[kEnded] = unix_now();
     write_whole(run_.launcher_claim(part_, number_), claim.dump());
   } catch (const Error&) {
     // The disk is full or gone: this host still sees that the process has ended.

@@ -44,9 +44,10 @@ std::optional<TaskLayout> lay_out(const Resources& needs, const NodeShape& shape
   std::int64_t most = shape.cpus / needs.cpus_per_rank;
   if (needs.gpus_per_rank > 0) most = std::min<std::int64_t>(most, shape.gpus / needs.gpus_per_rank);
   if (most == 0) return std::nullopt;
-  const std::int64_t nodes = (ranks + most - 1) / most;
+  std::int64_t nodes = (ranks + most - 1) / most;
+  while (nodes <= shape.nodes && ranks % nodes != 0) ++nodes;
   if (nodes > shape.nodes) return std::nullopt;
-  const int share = static_cast<int>((ranks + nodes - 1) / nodes);
+  const int share = static_cast<int>(ranks / nodes);
   return TaskLayout{static_cast<int>(nodes), share, share * needs.cpus_per_rank, share * needs.gpus_per_rank};
 }
 

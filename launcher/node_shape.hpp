@@ -24,7 +24,7 @@ struct NodeShape {
 /// nullopt where Slurm knows none.
 std::optional<NodeShape> shape_of(const SlurmCapabilities& capabilities, const SlurmOptions& options);
 
-/// Whole ranks on as few nodes as hold the task.
+/// Whole ranks on as few nodes as hold the task with the same number on each.
 struct TaskLayout {
   int nodes = 1;
   int ranks_per_node = 1;

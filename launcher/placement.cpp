@@ -5,6 +5,14 @@
 
 namespace muster {
 
+Slots numbered_slots(const std::string& host, int cpus, int gpus) {
+  Slots slots;
+  slots.host = host;
+  for (int cpu = 0; cpu < cpus; ++cpu) slots.cpus.push_back(cpu);
+  for (int gpu = 0; gpu < gpus; ++gpu) slots.gpus.push_back(std::to_string(gpu));
+  return slots;
+}
+
 std::vector<std::string> Assignment::hosts() const {
   std::vector<std::string> names;
   for (const RankPlace& rank : ranks) {

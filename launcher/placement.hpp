@@ -15,6 +15,9 @@ struct Slots {
   bool operator==(const Slots&) const = default;
 };
 
+/// Of a host whose CPUs and GPUs Slurm will number: 0, 1, ...
+Slots numbered_slots(const std::string& host, int cpus, int gpus);
+
 /// What one rank is given.
 struct RankPlace {
   std::string host;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/counted.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
 
@@ -22,16 +23,12 @@ SourcePlace place_of(const Experiment& experiment, const std::string& resource) 
   return SourcePlace{experiment.file};
 }
 
-std::string count(int number, const std::string& noun) {
-  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
-
 std::optional<Refusal> refuse(const Experiment& experiment, const Task& task, const Capacity& capacity) {
   const Resources& asked = task.resources;
   const auto cpus = std::int64_t{asked.ranks} * asked.cpus_per_rank;
   if (cpus > capacity.cpus && !asked.oversubscribe) {
     const bool by_ranks = asked.ranks > capacity.cpus || asked.cpus_per_rank == 1;
-    return Refusal{count(asked.ranks, "rank") + " with " + count(asked.cpus_per_rank, "core") +
+    return Refusal{counted(asked.ranks, "rank") + " with " + counted(asked.cpus_per_rank, "core") +
                        " each need " + std::to_string(cpus) + " cores, but there " +
                        (capacity.cpus == 1 ? "is " : "are ") + std::to_string(capacity.cpus),
                    "ask for less, or set oversubscribe = true under [resources] to share cores",
@@ -39,19 +36,19 @@ std::optional<Refusal> refuse(const Experiment& experiment, const Task& task, co
   }
   const auto gpus = std::int64_t{asked.ranks} * asked.gpus_per_rank;
   if (gpus > capacity.gpus) {
-    return Refusal{count(asked.ranks, "rank") + " with " + count(asked.gpus_per_rank, "GPU") + " each need " +
-                       std::to_string(gpus) + (gpus == 1 ? " GPU" : " GPUs") + ", but there " +
-                       (capacity.gpus == 1 ? "is " : "are ") + std::to_string(capacity.gpus),
+    return Refusal{counted(asked.ranks, "rank") + " with " + counted(asked.gpus_per_rank, "GPU") +
+                       " each need " + std::to_string(gpus) + (gpus == 1 ? " GPU" : " GPUs") +
+                       ", but there " + (capacity.gpus == 1 ? "is " : "are ") + std::to_string(capacity.gpus),
                    "ask for fewer GPUs, or say with --gpus how many there are",
                    place_of(experiment, "gpus_per_rank")};
   }
   if (capacity.cpus_of_host > 0 && asked.cpus_per_rank > capacity.cpus_of_host) {
-    return Refusal{"a rank with " + count(asked.cpus_per_rank, "core") + " fits no host: the largest has " +
+    return Refusal{"a rank with " + counted(asked.cpus_per_rank, "core") + " fits no host: the largest has " +
                        std::to_string(capacity.cpus_of_host),
                    "lower cpus_per_rank", place_of(experiment, "cpus_per_rank")};
   }
   if (capacity.cpus_of_host > 0 && asked.gpus_per_rank > capacity.gpus_of_host) {
-    return Refusal{"a rank with " + count(asked.gpus_per_rank, "GPU") + " fits no host: the largest has " +
+    return Refusal{"a rank with " + counted(asked.gpus_per_rank, "GPU") + " fits no host: the largest has " +
                        std::to_string(capacity.gpus_of_host),
                    "lower gpus_per_rank", place_of(experiment, "gpus_per_rank")};
   }
@@ -131,7 +128,7 @@ void require_no_refusal(const Plan& plan) {
   }
   if (first == nullptr) return;
   std::string others;
-  if (refused > 1) others = " (and so for " + count(refused - 1, "other task") + ")";
+  if (refused > 1) others = " (and so for " + counted(refused - 1, "other task") + ")";
   throw Error(ExitCode::resources,
               "task-" + std::to_string(first->number) + " (" + first->task.label +
                   ") has no room: " + first->refusal->problem + others,

@@ -119,9 +119,7 @@ class Driver {
         lines_to_(options.json ? STDERR_FILENO : STDOUT_FILENO),
         console_(lines_to_, options.quiet ? Console::Mode::quiet : Console::mode_for(lines_to_)),
         known_(fold(read_journal(run.paths.journal_folder()))),
-        journal_(run.paths.journal_folder() /
-                 ("launcher-" + (options.part.empty() ? "" : options.part + "-") +
-                  std::to_string(run.claim->number()) + ".jsonl")),
+        journal_(run.paths.launcher_journal(options.part, run.claim->number())),
         log_(run.paths.log(options.part), console_),
         supervisor_(run.experiment, run.plan, known_, journal_, log_, *place.allocation) {
     int cpus = 0, gpus = 0;

@@ -92,11 +92,7 @@ std::vector<SupervisedTask> look_at_tasks(const ExperimentPaths& experiment,
                                           const std::map<std::string, JournalEntry>& journal) {
   std::vector<SupervisedTask> tasks;
   for (const PlannedTask& of_plan : planned) {
-    SupervisedTask task;
-    task.number = of_plan.number;
-    task.name = task_name(of_plan.number, of_plan.task.label);
-    task.task = of_plan.task;
-    task.paths = experiment.task(of_plan.task.folder_name());
+    SupervisedTask task = supervised(of_plan, experiment);
     task.attempt = highest_attempt(task.paths);
     const auto entry = journal.find(of_plan.task.folder_name());
     if (entry != journal.end()) {

@@ -25,6 +25,7 @@
 #include "core/error_report.hpp"
 #include "core/process_identity.hpp"
 #include "core/run_paths.hpp"
+#include "core/unix_time.hpp"
 #include "launcher/exit_record.hpp"
 #include "launcher/gang_order.hpp"
 #include "launcher/process_table.hpp"
@@ -38,10 +39,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kCannotExecute = 126;
 constexpr int kCommandNotFound = 127;
-
-double unix_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 /// From here on what this process and its gang print goes to the attempt's log.
 void redirect_output(const std::filesystem::path& log) {
@@ -163,11 +160,11 @@ class Gang {
 
 ExitRecord run_gang(const GangOrder& order, const sigset_t& signals) {
   ExitRecord record;
-  record.started = unix_seconds();
+  record.started = unix_now();
   Gang gang(order);
   const int status = gang.wait_for_child(signals);
   gang.end_what_is_left();
-  record.ended = unix_seconds();
+  record.ended = unix_now();
   record.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   record.exit_code = WIFSIGNALED(status) ? 128 + record.signal : WEXITSTATUS(status);
   return record;
@@ -200,7 +197,7 @@ int shim(const std::filesystem::path& folder) {
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   if (!create_exclusively(order.claim, identity_to_json(own_identity())))
     return static_cast<int>(ExitCode::busy);
-  const double claimed = unix_seconds();
+  const double claimed = unix_now();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   ExitRecord record;
   int exit_code = 0;
@@ -210,7 +207,7 @@ int shim(const std::filesystem::path& folder) {
     look_at_ranks(attempt, order, record);
   } catch (...) {
     exit_code = report_current_exception("muster-shim");
-    record = {exit_code, 0, claimed, unix_seconds()};
+    record = {exit_code, 0, claimed, unix_now()};
   }
   write_durably(attempt.exit_record(), exit_record_to_json(record));
   return exit_code;

@@ -30,13 +30,7 @@ std::vector<std::string> over_hosts(std::vector<std::string> mpirun, const Assig
 
 std::vector<Slots> slots_of(const OwnJob& job) {
   std::vector<Slots> slots;
-  for (const JobHost& host : job.hosts) {
-    Slots of_host;
-    of_host.host = host.name;
-    for (int cpu = 0; cpu < host.cpus; ++cpu) of_host.cpus.push_back(cpu);
-    for (int gpu = 0; gpu < host.gpus; ++gpu) of_host.gpus.push_back(std::to_string(gpu));
-    slots.push_back(std::move(of_host));
-  }
+  for (const JobHost& host : job.hosts) slots.push_back(numbered_slots(host.name, host.cpus, host.gpus));
   return slots;
 }
 
@@ -78,10 +72,6 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
   if (const auto end = deadline()) order.environment["MUSTER_DEADLINE"] = std::to_string(*end);
   if (task.resources.gpus_per_rank > 0) order.environment.erase("CUDA_VISIBLE_DEVICES");
   const std::vector<std::string> hosts = assignment.hosts();
-  if (hosts.size() > 1) {
-    for (const char* single_host : {"OMPI_MCA_pml", "OMPI_MCA_btl", "OMPI_MCA_osc"})
-      order.environment.erase(single_host);
-  }
   if (by_srun(task)) {
     StepRequest step;
     step.hosts = hosts;
@@ -96,13 +86,7 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
     order.argv.insert(order.argv.end(), {(options_.program_folder / "muster-shim").string(), "--rank"});
     const auto command = rank_command(task, paths, attempt, programs_);
     order.argv.insert(order.argv.end(), command.begin(), command.end());
-    for (const auto& [name, value] : srun_environment(options_.capabilities, step)) {
-      if (value.empty()) {
-        order.unset.push_back(name);
-      } else {
-        order.environment[name] = value;
-      }
-    }
+    order.unset = variables_against_srun();
   } else {
     order.argv = over_hosts(gang_command(task, paths, attempt, programs_), assignment);
     // Without it the daemons of gangs on one host wait for each other.

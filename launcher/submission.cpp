@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -12,6 +11,7 @@
 #include "core/checksum.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/unix_time.hpp"
 #include "launcher/job_request_json.hpp"
 
 namespace muster {
@@ -128,10 +128,6 @@ std::optional<Submission> read_submission(const SubmissionPaths& paths) {
     throw_damaged(paths.job(), error.what());
   }
   return submission;
-}
-
-double unix_now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <set>
 
+#include "core/counted.hpp"
 #include "launcher/node_shape.hpp"
 #include "launcher/packer.hpp"
 
@@ -17,10 +18,6 @@ constexpr double kShortTask = 300;
 constexpr int kSignalSeconds = 120;
 
 using Tasks = std::vector<WaitingTask>;
-
-std::string count(std::int64_t number, const std::string& noun) {
-  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
 
 std::string duration(double seconds) {
   char text[32];
@@ -57,24 +54,20 @@ TaskLayout layout_of(const WaitingTask& task, const NodeShape& shape, const Site
   throw Error(
       ExitCode::resources,
       "task-" + std::to_string(task.number) + " (" + task.label + ") has no room in partition '" +
-          shape.partition + "': " + count(task.needs.ranks, "rank") + " with " +
-          count(task.needs.cpus_per_rank, "CPU") + " and " + count(task.needs.gpus_per_rank, "GPU") +
-          " each, but one job may have " + count(shape.nodes, "node") + " of " + count(shape.cpus, "CPU") +
-          " and " + count(shape.gpus, "GPU"),
+          shape.partition + "': " + counted(task.needs.ranks, "rank") + " with " +
+          counted(task.needs.cpus_per_rank, "CPU") + " and " + counted(task.needs.gpus_per_rank, "GPU") +
+          " each, but one job may have " + counted(shape.nodes, "node") + " of " +
+          counted(shape.cpus, "CPU") + " and " + counted(shape.gpus, "GPU") +
+          ", with the same number of ranks on each",
       "ask for less, or choose another partition under [slurm]",
       place_of(site, {"slurm.gpu_type", "slurm.partition", "resources.gpus_per_rank", "resources.ranks"}));
 }
 
 /// What is used of the fullest node when all that can runs at once.
 TaskLayout used_at_once(const Tasks& tasks, const NodeShape& shape, int nodes) {
-  Slots node;
-  for (int cpu = 0; cpu < shape.cpus; ++cpu) node.cpus.push_back(cpu);
-  for (int gpu = 0; gpu < shape.gpus; ++gpu) node.gpus.push_back(std::to_string(gpu));
   std::vector<Slots> hosts;
-  for (int number = 0; number < nodes; ++number) {
-    node.host = std::to_string(number);
-    hosts.push_back(node);
-  }
+  for (int number = 0; number < nodes; ++number)
+    hosts.push_back(numbered_slots(std::to_string(number), shape.cpus, shape.gpus));
   std::vector<Packer::Waiting> queue;
   for (const WaitingTask& task : tasks) queue.push_back({std::to_string(task.number), task.needs});
   Packer packer(std::move(hosts));
@@ -118,7 +111,7 @@ Choice choose(const Tasks& tasks, const SubmissionWish& wish, const SiteRequest&
   const auto array = [](const std::string& why) {
     return Choice{SubmissionKind::array, "a job a task: " + why};
   };
-  const std::string all = count(static_cast<std::int64_t>(tasks.size()), "task");
+  const std::string all = counted(std::ssize(tasks), "task");
   if (wish.kind == SubmissionKind::pack) return pack("as asked for");
   if (wish.kind == SubmissionKind::array) return array("as asked for");
   if (tasks.size() == 1) return pack("there is one task");
@@ -126,7 +119,7 @@ Choice choose(const Tasks& tasks, const SubmissionWish& wish, const SiteRequest&
     return array("this Slurm (" + site.capabilities.select_type + ") runs one step at a time in a job");
   if (wished_nodes(wish, site) > 0) return pack("its nodes are given");
   if (static_cast<int>(tasks.size()) > site.capabilities.max_job_count)
-    return pack("this Slurm holds " + count(site.capabilities.max_job_count, "job") + ", and there are " +
+    return pack("this Slurm holds " + counted(site.capabilities.max_job_count, "job") + ", and there are " +
                 all);
   if (all_at_once_on_one_node(tasks, shape)) return pack("all " + all + " run at once on one node");
   if (wish.task_seconds && *wish.task_seconds < kShortTask)
@@ -191,10 +184,10 @@ PlannedSubmission plan_pack(const Tasks& tasks, const SubmissionWish& wish, cons
   }
   const int nodes = wished_nodes(wish, site) > 0 ? wished_nodes(wish, site) : largest.nodes;
   if (nodes < largest.nodes) {
-    throw Error(
-        ExitCode::resources,
-        count(nodes, "node") + " cannot hold the largest task, which needs " + count(largest.nodes, "node"),
-        "ask for more", place_of(site, {"slurm.nodes"}));
+    throw Error(ExitCode::resources,
+                counted(nodes, "node") + " cannot hold the largest task, which needs " +
+                    counted(largest.nodes, "node"),
+                "ask for more", place_of(site, {"slurm.nodes"}));
   }
   TaskLayout size = used_at_once(tasks, shape, std::min(nodes, shape.nodes));
   size.nodes = nodes;

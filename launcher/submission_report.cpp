@@ -2,15 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/counted.hpp"
+
 namespace muster {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string count(std::size_t number, const std::string& noun) {
-  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
 
 int cpus_per_node(const JobRequest& request) { return request.tasks_per_node * request.cpus_per_task; }
 
@@ -26,7 +24,7 @@ std::string line_of(const std::vector<std::string>& argv) {
 /// A gang of such a task as it is started in the job, up to its program.
 std::string srun_line(const SlurmCapabilities& capabilities, const Resources& needs, const NodeShape& shape) {
   const auto layout = lay_out(needs, shape);
-  if (!layout || needs.ranks % layout->nodes != 0 || (needs.ranks > 1 && !capabilities.has_pmix()))
+  if (!layout || (needs.ranks > 1 && !capabilities.has_pmix()))
     return "mpirun -n " + std::to_string(needs.ranks) + " ...\n";
   StepRequest step;
   for (int node = 1; node <= layout->nodes; ++node) step.hosts.push_back("HOST" + std::to_string(node));
@@ -43,10 +41,9 @@ std::string srun_line(const SlurmCapabilities& capabilities, const Resources& ne
 }  // namespace
 
 std::string size_text(const JobRequest& request) {
-  std::string text = count(static_cast<std::size_t>(request.nodes), "node") + " with " +
-                     count(static_cast<std::size_t>(cpus_per_node(request)), "CPU");
+  std::string text = counted(request.nodes, "node") + " with " + counted(cpus_per_node(request), "CPU");
   if (request.gpus_per_node > 0)
-    text += " and " + count(static_cast<std::size_t>(request.gpus_per_node), "GPU") +
+    text += " and " + counted(request.gpus_per_node, "GPU") +
             (request.options.gpu_type.empty() ? "" : " of gpu:" + request.options.gpu_type);
   if (request.nodes > 1) text += " each";
   if (!request.options.time.empty()) text += ", up to " + request.options.time;
@@ -56,13 +53,12 @@ std::string size_text(const JobRequest& request) {
 std::string report_text(const SubmissionReport& report) {
   std::string text;
   if (!report.run.empty()) text += report.run.string() + ": ";
-  text +=
-      count(static_cast<std::size_t>(report.tasks), "task") + ", " + std::to_string(report.done) + " done\n";
+  text += counted(report.tasks, "task") + ", " + std::to_string(report.done) + " done\n";
   text += report.why + "\n";
   for (const Submission& submission : report.submissions) {
     const bool is_array = submission.kind == SubmissionKind::array;
     text += (is_array ? "array " : "job ") + submission.job.value_or("?") + ": " +
-            count(submission.tasks.size(), "task") + (is_array ? ", each on " : " on ") +
+            counted(std::ssize(submission.tasks), "task") + (is_array ? ", each on " : " on ") +
             size_text(submission.request) +
             (report.partition.empty() ? "" : ", partition " + report.partition) + "\n";
   }

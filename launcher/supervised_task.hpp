@@ -14,6 +14,7 @@
 #include "launcher/gang_progress.hpp"
 #include "launcher/line_follower.hpp"
 #include "launcher/packer.hpp"
+#include "launcher/plan.hpp"
 
 namespace muster {
 
@@ -63,5 +64,8 @@ struct SupervisedTask {
     return task.workload == "exec" || (gang && !gang->progress.last_event().empty());
   }
 };
+
+/// A task that nothing is known of yet.
+SupervisedTask supervised(const PlannedTask& planned, const ExperimentPaths& experiment);
 
 }  // namespace muster

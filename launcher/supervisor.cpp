@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/counted.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/unix_time.hpp"
 #include "launcher/run_folder.hpp"
 #include "launcher/task_outputs.hpp"
 #include "results/metric_sink.hpp"
@@ -31,10 +33,6 @@ constexpr double kLeastUsefulSeconds = 30;
 constexpr auto kRefusedWait = std::chrono::seconds(10);
 constexpr auto kRefusedLimit = std::chrono::minutes(10);
 
-std::string plural(int number, const std::string& noun) {
-  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
-
 }  // namespace
 
 Supervisor::Supervisor(const ExperimentPaths& experiment, const Plan& plan,
@@ -42,11 +40,7 @@ Supervisor::Supervisor(const ExperimentPaths& experiment, const Plan& plan,
                        Allocation& allocation)
     : journal_(journal), log_(log), allocation_(allocation), packer_(allocation.slots()) {
   for (const PlannedTask& planned : plan.tasks) {
-    SupervisedTask task;
-    task.number = planned.number;
-    task.name = task_name(planned.number, planned.task.label);
-    task.task = planned.task;
-    task.paths = experiment.task(planned.task.folder_name());
+    SupervisedTask task = supervised(planned, experiment);
     const auto entry = known.find(planned.task.folder_name());
     if (entry != known.end()) {
       task.journaled = to_string(entry->second.state);
@@ -118,8 +112,7 @@ bool Supervisor::has_time_for(const SupervisedTask& task) const {
   const auto deadline = allocation_.deadline();
   // The first tasks of an allocation start whatever is known of them: there will never be more time.
   if (!deadline || !started_any_) return true;
-  const double left =
-      *deadline - std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double left = *deadline - unix_now();
   const double needed = task.first_gain > 0 ? task.first_gain : gain_of_another_;
   return left > std::max(needed, kLeastUsefulSeconds);
 }
@@ -410,7 +403,7 @@ void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {
   if ((view.phase == AttemptPhase::vanished || task.told_to_end || lost_ranks) && view.order) {
     const int ended = allocation_.end_leftovers(*view.order);
     if (ended > 0) {
-      log_.note(task.name + ": ended " + plural(ended, "process") + " that attempt " +
+      log_.note(task.name + ": ended " + counted(ended, "process") + " that attempt " +
                 std::to_string(view.number) + " left behind");
     }
   }

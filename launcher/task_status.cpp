@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 
+#include "core/counted.hpp"
 #include "core/error.hpp"
 #include "core/journal.hpp"
 #include "launcher/attempt_ledger.hpp"
@@ -100,10 +101,6 @@ TaskStatus status_of(const ExperimentPaths& experiment, const ListedTask& listed
   return status;
 }
 
-std::string count(std::size_t number, const std::string& noun) {
-  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
-
 std::string words_of_living_array(const RunJob& job) {
   const Submission& submission = job.submission;
   std::size_t waiting = 0, begun = 0;
@@ -134,7 +131,7 @@ std::string line_of(const RunJob& job) {
   const Submission& submission = job.submission;
   std::string line = (submission.kind == SubmissionKind::array ? "array " : "job ") +
                      submission.job.value_or("(no answer from Slurm yet)") + " (" +
-                     count(submission.tasks.size(), "task") + ")";
+                     counted(std::ssize(submission.tasks), "task") + ")";
   if (job.parts.empty()) return line + " is not known to Slurm";
   if (submission.kind == SubmissionKind::pack) return line + " " + words_of(job.parts.back());
   return line + (job.lives() ? words_of_living_array(job) : words_of_ended_array(job));

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/run_paths.hpp"
+#include "core/unix_time.hpp"
 #include "results/csv_row_sink.hpp"
 #include "results/hdf5_row_sink.hpp"
 #include "results/metric_reader.hpp"
@@ -20,10 +21,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kBlockRows = 4096;
 constexpr std::chrono::seconds kVisibleWithin{1};
-
-double unix_now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 [[noreturn]] void throw_misuse(const std::string& problem, const std::string& advice) {
   throw Error(ExitCode::internal, problem, advice);

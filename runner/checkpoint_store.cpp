@@ -1,12 +1,12 @@
 #include "runner/checkpoint_store.hpp"
 
 #include <array>
-#include <chrono>
 #include <system_error>
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
 #include "core/run_paths.hpp"
+#include "core/unix_time.hpp"
 #include "runner/agreement.hpp"
 
 namespace muster {
@@ -15,10 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kKept = 2;
-
-double unix_now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 CheckpointFile write_one(const fs::path& file, const std::vector<TensorView>& tensors) {
   const std::string checksum = write_safetensors(file, tensors);

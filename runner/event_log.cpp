@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
+#include "core/unix_time.hpp"
 #include "runner/timed_scope.hpp"
 
 namespace muster {
@@ -21,11 +21,8 @@ EventLog::~EventLog() { close(descriptor_); }
 
 void EventLog::append(const std::string& event, const Progress& progress) {
   const TimedScope timed(seconds_);
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  nlohmann::ordered_json line{{"time", std::chrono::duration<double>(now).count()},
-                              {"event", event},
-                              {"step", progress.step},
-                              {"total_steps", progress.total_steps}};
+  nlohmann::ordered_json line{
+      {"time", unix_now()}, {"event", event}, {"step", progress.step}, {"total_steps", progress.total_steps}};
   if (!progress.note.empty()) line["note"] = progress.note;
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (write(descriptor_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))

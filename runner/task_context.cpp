@@ -1,11 +1,11 @@
 #include "runner/task_context.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "core/durable_file.hpp"
 #include "core/run_paths.hpp"
+#include "core/unix_time.hpp"
 #include "runner/stop_signals.hpp"
 
 namespace muster {
@@ -16,10 +16,6 @@ constexpr double kProgressSeconds = 0.5;
 /// Below it ranks agree while they compute the next step, and act a step later; above it they wait for each
 /// other.
 constexpr double kSlowStepSeconds = 2;
-
-double unix_now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 std::unique_ptr<MetricSinkOptions> sink_options(const std::filesystem::path& task_folder, int attempt,
                                                 const Task& task, int rank) {

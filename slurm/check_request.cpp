@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include "core/counted.hpp"
 #include "core/nearest_name.hpp"
 #include "slurm/job_request.hpp"
 #include "slurm/scontrol_text.hpp"
@@ -17,10 +18,6 @@ using Places = std::map<std::string, SourcePlace>;
 std::optional<SourcePlace> place_of(const Places& places, const std::string& option) {
   const auto found = places.find("slurm." + option);
   return found == places.end() ? std::nullopt : std::optional(found->second);
-}
-
-std::string counted(std::int64_t count, const std::string& word) {
-  return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
 }
 
 std::string known_gpus(const SlurmPartition& partition) {

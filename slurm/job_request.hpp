@@ -58,10 +58,9 @@ struct StepRequest {
 /// MPI is asked of a Slurm without PMIx.
 std::vector<std::string> srun_arguments(const SlurmCapabilities& capabilities, const StepRequest& request);
 
-/// Variables that must be unset (value "") or set for srun to do what its arguments say, whatever the batch
-/// job's environment holds (SLURM_CPUS_PER_TASK, SLURM_TRES_PER_TASK, SLURM_MEM_PER_NODE, ...).
-std::map<std::string, std::string> srun_environment(const SlurmCapabilities& capabilities,
-                                                    const StepRequest& request);
+/// Variables of a batch job's environment that must be unset for srun to do what its arguments say
+/// (SLURM_CPUS_PER_TASK, SLURM_TRES_PER_TASK, SLURM_MEM_PER_NODE, ...).
+std::vector<std::string> variables_against_srun();
 
 /// Slurm can be asked beforehand: partition, nodes, CPUs, GPUs of the type, time. Throws Error(resources or
 /// config) with what there is, at the place of the option.

@@ -1,6 +1,7 @@
 /// The line and the environment of srun, for a step inside an allocation.
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 
 #include "core/error.hpp"
@@ -84,12 +85,9 @@ std::vector<std::string> srun_arguments(const SlurmCapabilities& capabilities, c
   return arguments;
 }
 
-std::map<std::string, std::string> srun_environment(const SlurmCapabilities& /*capabilities*/,
-                                                    const StepRequest& /*request*/) {
-  std::map<std::string, std::string> environment;
+std::vector<std::string> variables_against_srun() {
   std::istringstream names(kOptionVariables);
-  for (std::string name; names >> name;) environment[name] = "";
-  return environment;
+  return {std::istream_iterator<std::string>(names), {}};
 }
 
 }  // namespace muster

@@ -88,6 +88,11 @@ TEST(GangPlan, RanksOfOneHostLookForNoInterconnect) {
               Not(Contains(Key("OMPI_MCA_pml"))));
 }
 
+TEST(GangPlan, RanksOfSeveralHostsDo) {
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{"a", {0}, {}}, {"b", {0}, {}}}}, kPrograms),
+              Not(Contains(Key("OMPI_MCA_pml"))));
+}
+
 TEST(GangPlan, OnlyRootMayBeRoot) {
   EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{"", {0}, {}}}}, kPrograms),
               Contains(Key("OMPI_ALLOW_RUN_AS_ROOT")));

@@ -64,7 +64,8 @@ TEST(TaskLayout, TakesAsFewNodesAsHoldTheRanks) {
   const NodeShape node{"gpu", 8, 16, 4};
   EXPECT_EQ(lay_out({1, 2, 1}, node), (TaskLayout{1, 1, 2, 1}));
   EXPECT_EQ(lay_out({4, 4, 1}, node), (TaskLayout{1, 4, 16, 4}));
-  EXPECT_EQ(lay_out({5, 4, 1}, node), (TaskLayout{2, 3, 12, 3}));
+  EXPECT_EQ(lay_out({5, 4, 1}, node), (TaskLayout{5, 1, 4, 1})) << "2 nodes would share 5 ranks unevenly";
+  EXPECT_EQ(lay_out({11, 4, 1}, node), std::nullopt);
   EXPECT_EQ(lay_out({8, 1, 1}, node), (TaskLayout{2, 4, 4, 4}));
   EXPECT_EQ(lay_out({32, 16, 0}, node), std::nullopt);
   EXPECT_EQ(lay_out({1, 17, 0}, node), std::nullopt);
@@ -120,7 +121,8 @@ TEST(SubmissionPlan, ATaskWithoutRoomIsRefusedAtThePartitionsPlace) {
   EXPECT_EQ(
       text,
       "x.toml:7:1: task-0 (t) has no room in partition 'gpu': 1 rank with 1 CPU and 5 GPUs each, but one "
-      "job may have 8 nodes of 16 CPUs and 4 GPUs; ask for less, or choose another partition under [slurm]");
+      "job may have 8 nodes of 16 CPUs and 4 GPUs, with the same number of ranks on each; ask for less, or "
+      "choose another partition under [slurm]");
 }
 
 TEST(SubmissionPlan, FewerNodesThanTheLargestTaskNeedsAreRefused) {

@@ -201,8 +201,7 @@ TEST_F(BatchSystemTest, OwnJobOfAnArrayElementIsItsOwn) {
 std::string shell_line(const SlurmCapabilities& capabilities, const StepRequest& step,
                        const std::string& command) {
   std::string line = "env";
-  for (const auto& [name, value] : srun_environment(capabilities, step))
-    line += value.empty() ? " -u " + name : " " + name + "=" + shell_quoted(value);
+  for (const std::string& name : variables_against_srun()) line += " -u " + name;
   for (const std::string& argument : srun_arguments(capabilities, step)) line += " " + shell_quoted(argument);
   return line + " bash -c " + shell_quoted(command);
 }
