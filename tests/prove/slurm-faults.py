@@ -274,6 +274,17 @@ def orphaned_ranks(trial: Trial) -> None:
     trial.cluster.control("start-node", node)
 
 
+def link_cut(trial: Trial) -> None:
+    """The node and its launcher compute on, unreachable, beside their successors; then the link heals."""
+    node = where(trial)
+    trial.cluster.control("cut-link", node)
+    wait_until(lambda: len(ranks_of(trial, 2)) == 8, 180, "the next attempts on the other node")
+    print(f"  ranks on the lost node beside the next attempts' ranks: {len(ranks_of(trial, 1))}")
+    time.sleep(10)
+    trial.cluster.control("heal-link", node)
+    wait_until(lambda: not ranks_of(trial, 1), 60, "the end of what ran on the lost node")
+
+
 def controller_killed(trial: Trial) -> None:
     trial.started()
     trial.cluster.control("kill-controller")
@@ -360,6 +371,7 @@ FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] 
     "node-lost": (node_lost_for_good, 25, QUICK, {}),
     "slurmd-killed": (slurmd_killed_orphans_left, 60, QUICK, {}),
     "orphans": (orphaned_ranks, 60, QUICK, {}),
+    "link-cut": (link_cut, 90, (*QUICK, "MessageTimeout=5", "--links"), {}),
     "controller-killed": (controller_killed, 25, (), {}),
     "controller-away": (controller_away_when_gangs_start, 20, ("--nodes 1 --cpus 2",), {}),
     "answer-lost": (lambda trial: answer_lost(trial, job_is_lost=False), 60, (), {}),

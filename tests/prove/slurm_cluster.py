@@ -60,9 +60,10 @@ class Cluster:
             raise RuntimeError(f"test-cluster {command}: {done.stderr.strip()}")
 
     def run(self, *argv: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
-        """Runs a command with the cluster's environment."""
+        """Runs a command with the cluster's environment, where it reaches the controller."""
         options: dict = {"capture_output": True, "text": True, "env": self.environment} | more
-        return subprocess.run([str(word) for word in argv], **options)
+        inside = [TEST_CLUSTER, "exec", self.folder] if "--links" in self.options else []
+        return subprocess.run([str(word) for word in [*inside, *argv]], **options)
 
     def said_by(self, *argv: str | Path, **more: object) -> str:
         """What a command that must succeed prints."""
