@@ -84,12 +84,14 @@ class MemoryContext : public Context, public Checkpoints {
       metadata["step"] = std::to_string(state.step);
       write_safetensors(folder_ / "checkpoint", state.shared, metadata);
     }
+    write_safetensors(own_file(), state.own, {});
     communicator_.barrier();
   }
   std::optional<LoadedCheckpoint> load_newest() override {
     if (!std::filesystem::exists(folder_ / "checkpoint")) return std::nullopt;
     LoadedCheckpoint loaded;
     loaded.shared = std::make_shared<SafetensorsFile>(folder_ / "checkpoint");
+    loaded.own = std::make_shared<SafetensorsFile>(own_file());
     loaded.metadata = loaded.shared->metadata();
     loaded.step = std::stoll(loaded.metadata.at("step"));
     return loaded;
@@ -100,6 +102,10 @@ class MemoryContext : public Context, public Checkpoints {
   Progress newest;
 
  private:
+  std::filesystem::path own_file() const {
+    return folder_ / ("checkpoint-rank-" + std::to_string(communicator_.rank()));
+  }
+
   Task task_;
   Communicator& communicator_;
   std::filesystem::path folder_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/workloads/data_files.hpp"
+#include "workloads/common/layers/dropout.hpp"
 #include "workloads/common/precision.hpp"
 #include "workloads/common/sgd.hpp"
 #include "workloads/common/training_state.hpp"
@@ -29,6 +30,7 @@ TEST(Networks, HaveThePublishedNumbersOfParameters) {
   EXPECT_EQ(count("resnet18", 10), 11'173'962);
   EXPECT_EQ(count("resnet34", 100), 21'328'292);
   EXPECT_EQ(count("resnet50", 10), 23'520'842);
+  EXPECT_EQ(count("cnn", 10), 1'250'858);
 }
 
 TEST(Networks, BeginWithTheWeightsOfTheirSeed) {
@@ -49,6 +51,7 @@ TEST(Networks, ComputeInTheTypeOfTheirImages) {
   for (const auto& name : network_names()) {
     const auto network = make_network({.name = name, .width = 0.25}, 2);
     const auto images = torch::randn({8, 3, 32, 32}).contiguous(torch::MemoryFormat::ChannelsLast);
+    network->begin_batch(std::vector<std::int64_t>{3, 1, 4, 15, 92, 6, 5, 35}, 0);
     const auto exact = network->forward(images);
     const auto half = network->forward(images.to(torch::kBFloat16));
     EXPECT_EQ(half.scalar_type(), torch::kFloat32);
@@ -58,6 +61,55 @@ TEST(Networks, ComputeInTheTypeOfTheirImages) {
               1e-5)
         << name;
   }
+}
+
+/// Keras' example, written down a second time, without and with dropout.
+TEST(Cnn, IsItsLayersInOrder) {
+  const auto network = make_network({.name = "cnn", .width = 0.25}, 2);
+  network->to(torch::kFloat64);
+  const torch::NoGradGuard no_grad;
+  const auto p = network->named_parameters();
+  for (const char* name : {"conv1_bias", "conv2_bias", "conv3_bias", "conv4_bias"}) {
+    Tensor bias = p[name];
+    bias.normal_(0, 0.1);
+  }
+  const auto images = torch::randn({4, 3, 32, 32}, torch::kFloat64);
+  const auto layer = [&](const Tensor& x, const std::string& name, int padding) {
+    return torch::relu(torch::conv2d(x, p[name + ".weight"], p[name + "_bias"], 1, padding));
+  };
+  Tensor x = torch::max_pool2d(layer(layer(images, "conv1", 1), "conv2", 0), 2);
+  x = torch::max_pool2d(layer(layer(x, "conv3", 1), "conv4", 0), 2);
+  x = torch::relu(torch::linear(x.flatten(1), p["dense1.weight"], p["dense1.bias"]));
+  const auto after = [&](const Tensor& hidden) {
+    return torch::linear(hidden, p["dense2.weight"], p["dense2.bias"]);
+  };
+  const std::vector<std::int64_t> samples{7, 0, 12, 3};
+  network->begin_batch(samples, 5);
+  const auto masked = x * dropout_mask(samples, 5, x.size(1), 0.5, 2, torch::kFloat64);
+  EXPECT_LT((network->forward(images) - after(masked)).abs().max().item<double>(), 1e-12);
+  network->eval();
+  EXPECT_LT((network->forward(images) - after(x)).abs().max().item<double>(), 1e-12);
+}
+
+TEST(Dropout, DrawsByEpochAndSampleAlone) {
+  const auto mask = [](std::vector<std::int64_t> samples, std::int64_t epoch, std::uint64_t seed = 1) {
+    return dropout_mask(samples, epoch, 510, 0.25, seed, torch::kFloat32);
+  };
+  const auto both = mask({8, 9}, 3);
+  EXPECT_TRUE(torch::equal(both[0], mask({8}, 3)[0]));
+  EXPECT_TRUE(torch::equal(both, mask({9, 8}, 3).flip(0)));
+  EXPECT_FALSE(torch::equal(both[0], both[1]));
+  EXPECT_FALSE(torch::equal(both, mask({8, 9}, 4)));
+  EXPECT_FALSE(torch::equal(both, mask({8, 9}, 3, 2)));
+}
+
+TEST(Dropout, KeepsTheMean) {
+  std::vector<std::int64_t> samples(1000);
+  std::iota(samples.begin(), samples.end(), 0);
+  const auto mask = dropout_mask(samples, 0, 512, 0.25, 1, torch::kFloat64);
+  // Standard error of the share kept: sqrt(0.25 * 0.75 / 512000) = 6e-4.
+  EXPECT_NEAR((mask == 0).to(torch::kFloat64).mean().item<double>(), 0.25, 5 * 6e-4);
+  EXPECT_NEAR(mask.max().item<double>(), 1 / 0.75, 1e-6);
 }
 
 TEST(Networks, RefuseWhatIsNotThere) {

@@ -50,6 +50,57 @@ TEST(ShardedSampler, AnEpochSeesNoSampleTwiceAndLeavesOutLessThanABatch) {
   EXPECT_EQ(seen.size(), 120U);
 }
 
+TEST(ShardedSampler, UnevenPartsMakeUpTheSameGlobalBatches) {
+  const BatchSplit split = split_by_shares(12, {1, 3, 2});
+  EXPECT_THAT(split.batches, ::testing::ElementsAre(2, 6, 4));
+  for (const std::int64_t step : {0, 9}) {
+    std::vector<std::int64_t> all;
+    for (int rank = 0; rank < 3; ++rank) {
+      ShardedSampler sampler(130, split, 7, rank);
+      const auto part = sampler.batch(2, step);
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    EXPECT_EQ(all, global_batch(130, 12, 1, 2, step));
+  }
+}
+
+TEST(ShardedSampler, AFixedSplitGivesEachRankItsOwnSamplesInAllEpochs) {
+  BatchSplit split = split_by_shares(12, {1, 3, 2});
+  split.fixed = true;
+  std::vector<std::set<std::int64_t>> seen(3);
+  std::vector<std::vector<std::int64_t>> orders;
+  for (int rank = 0; rank < 3; ++rank) {
+    ShardedSampler sampler(131, split, 7, rank);
+    EXPECT_EQ(sampler.steps_per_epoch(), 10);
+    for (std::int64_t epoch = 0; epoch < 40; ++epoch) {
+      std::vector<std::int64_t> order;
+      for (std::int64_t step = 0; step < 10; ++step) {
+        const auto part = sampler.batch(epoch, step);
+        order.insert(order.end(), part.begin(), part.end());
+      }
+      EXPECT_EQ(std::set(order.begin(), order.end()).size(), order.size()) << "twice in an epoch";
+      seen[static_cast<std::size_t>(rank)].insert(order.begin(), order.end());
+      if (rank == 0 && epoch < 2) orders.push_back(order);
+    }
+  }
+  EXPECT_NE(orders[0], orders[1]);
+  std::set<std::int64_t> all;
+  std::size_t sizes = 0;
+  for (const auto& part : seen) {
+    all.insert(part.begin(), part.end());
+    sizes += part.size();
+  }
+  EXPECT_EQ(all.size(), 131U);
+  EXPECT_EQ(sizes, 131U) << "two ranks share a sample";
+}
+
+TEST(SplitByShares, GivesWholeSamplesToAll) {
+  EXPECT_THAT(split_by_shares(10, {1, 1, 1}).batches, ::testing::ElementsAre(4, 3, 3));
+  EXPECT_THAT(split_by_shares(8, {0.5, 0.25}).batches, ::testing::ElementsAre(5, 3));
+  EXPECT_THROW(split_by_shares(10, {1, 0}), Error);
+  EXPECT_THROW(split_by_shares(2, {1, 1, 1}), Error);
+}
+
 TEST(ShardedSampler, EpochsAndSeedsHaveOrdersOfTheirOwn) {
   EXPECT_NE(epoch_order(100, 7, 0), epoch_order(100, 7, 1));
   EXPECT_NE(epoch_order(100, 7, 0), epoch_order(100, 8, 0));

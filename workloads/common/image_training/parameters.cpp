@@ -49,7 +49,9 @@ std::vector<ParameterSpec> image_parameter_specs() {
       integer("log_every", 1, "steps", "a row in the step table every so many steps", 1);
   log_every.changes_result = false;
   return {
-      choice("network", "resnet9", "which network; plain9 is ResNet-9 without batch normalisation",
+      choice("network", "resnet9",
+             "which network; plain9 is ResNet-9 without batch normalisation, cnn the small one of Keras' "
+             "example",
              network_names()),
       number("width", 1, "1", "times the channels of every layer"),
       data,

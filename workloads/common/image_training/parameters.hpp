@@ -9,6 +9,7 @@
 #include "core/workload_schema.hpp"
 #include "workloads/common/data/augmentation.hpp"
 #include "workloads/common/precision.hpp"
+#include "workloads/common/sampling.hpp"
 #include "workloads/common/schedule.hpp"
 #include "workloads/common/sgd.hpp"
 
@@ -24,6 +25,7 @@ struct ImageParameters {
   std::uint64_t data_seed = 0;         ///< likewise
   std::int64_t epochs = 0;
   std::int64_t batch = 0;  ///< images a step over all ranks
+  BatchSplit split;        ///< how the ranks share a batch; no entries: evenly
   ScheduleOptions schedule;
   SgdOptions sgd;
   double label_smoothing = 0;

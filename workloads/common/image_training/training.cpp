@@ -57,6 +57,10 @@ Dataset load_data(const ImageParameters& p) {
   return data;
 }
 
+BatchSplit split_of(const ImageParameters& p, int ranks) {
+  return p.split.batches.empty() ? even_split(p.batch, ranks) : p.split;
+}
+
 std::shared_ptr<Network> build_network(const ImageParameters& p, std::int64_t classes,
                                        BatchNormFunction batch_norm) {
   NetworkOptions options;
@@ -89,8 +93,8 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
       strategy_(strategy),
       parameters_(parameters),
       data_(load_data(parameters_)),
-      sampler_(data_.train.size(), parameters_.batch, parameters_.seed, communicator_.rank(),
-               communicator_.size()),
+      sampler_(data_.train.size(), split_of(parameters_, communicator_.size()), parameters_.seed,
+               communicator_.rank()),
       batches_(channel_statistics(data_.train), parameters_.precision.images, parameters_.seed,
                parameters_.augmentation),
       schedule_(parameters_.schedule),
@@ -144,6 +148,7 @@ StepFigures ImageTraining::step() {
   torch::Tensor images = batches_.training_batch(data_.train, samples, epoch);
   if (!parameters_.channels_last) images = images.contiguous();
   optimiser_.clear_gradients();
+  network_->begin_batch(samples, epoch);
   const torch::Tensor loss =
       torch::cross_entropy_loss(network_->forward(images), BatchMaker::labels(data_.train, samples), {},
                                 at::Reduction::Mean, -100, parameters_.label_smoothing);

@@ -2,13 +2,14 @@
 
 #include "core/error.hpp"
 #include "workloads/common/layers/convolution.hpp"
+#include "workloads/common/models/cnn.hpp"
 #include "workloads/common/models/resnet.hpp"
 #include "workloads/common/models/resnet9.hpp"
 
 namespace muster::workloads {
 namespace {
 
-std::shared_ptr<Network> build(const NetworkOptions& options) {
+std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed) {
   const auto& name = options.name;
   const auto resnet = [&](const ResNetShape& shape) {
     return std::make_shared<ResNet>(shape, options.classes, options.width, options.batch_norm);
@@ -20,14 +21,15 @@ std::shared_ptr<Network> build(const NetworkOptions& options) {
   if (name == "resnet18") return resnet({{2, 2, 2, 2}, false});
   if (name == "resnet34") return resnet({{3, 4, 6, 3}, false});
   if (name == "resnet50") return resnet({{3, 4, 6, 3}, true});
+  if (name == "cnn") return std::make_shared<Cnn>(options.classes, options.width, seed);
   throw Error(ExitCode::config, "no network is called '" + name + "'",
-              "use resnet9, resnet18, resnet34, resnet50 or plain9");
+              "use resnet9, resnet18, resnet34, resnet50, plain9 or cnn");
 }
 
 }  // namespace
 
 const std::vector<std::string>& network_names() {
-  static const std::vector<std::string> names{"resnet9", "resnet18", "resnet34", "resnet50", "plain9"};
+  static const std::vector<std::string> names{"resnet9", "resnet18", "resnet34", "resnet50", "plain9", "cnn"};
   return names;
 }
 
@@ -36,7 +38,7 @@ std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64
     throw Error(ExitCode::config, "a network needs a width above 0 and at least one class",
                 "width = 1 is the published network");
   }
-  auto network = build(options);
+  auto network = build(options, seed);
   initialise(*network, seed);
   return network;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace muster::workloads {
 class Network : public torch::nn::Module {
  public:
   virtual torch::Tensor forward(const torch::Tensor& images) = 0;
+  /// Before a training pass: which samples it sees, in order, for networks that draw by them.
+  virtual void begin_batch(std::span<const std::int64_t> /*samples*/, std::int64_t /*epoch*/) {}
 };
 
 struct NetworkOptions {
@@ -28,7 +31,7 @@ struct NetworkOptions {
 };
 
 /// Names that make_network knows: "resnet9", "resnet18", "resnet34", "resnet50", "plain9" (ResNet-9 without
-/// batch normalisation).
+/// batch normalisation), "cnn" (the small one of Keras' example).
 const std::vector<std::string>& network_names();
 
 /// fp32 on the CPU, in training mode, weights drawn from the seed. Throws Error(config) for an unknown name
