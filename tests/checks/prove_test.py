@@ -1,6 +1,7 @@
 """The proofs' judgement can fail, and what `prove broken` breaks is there to be broken."""
 
 import contextlib
+import importlib
 import io
 import sys
 import unittest
@@ -52,6 +53,22 @@ class Proofs(unittest.TestCase):
         self.assertFalse(self.fails(accuracy.judge_resnet50, {1: one, 2: [0.520, 0.490, 0.500]}))
         self.assertTrue(self.fails(accuracy.judge_resnet50, {1: one, 2: [0.470, 0.465, 0.475]}))
         self.assertFalse(self.fails(accuracy.judge_resnet50, {1: [0.3, 0.5, 0.7], 2: [0.4, 0.2, 0.6]}))
+
+    def test_averages_below_serials_mean_less_its_spread_fail(self):
+        averaging = importlib.import_module("weight-averaging")
+        serial = [70.0, 71.0, 72.0]  # mean 71, standard deviation 1
+        good = {(1, 64): serial, (2, 64): [70.0, 70.0, 70.1], (4, 64): serial}
+        self.assertFalse(self.fails(averaging.judge_accuracy, good, 3))
+        self.assertTrue(self.fails(averaging.judge_accuracy, good | {(4, 64): [70.0, 70.0, 69.9]}, 3))
+        self.assertTrue(self.fails(averaging.judge_accuracy, good | {(2, 64): [72.0, 72.0]}, 3), "a seed")
+
+    def test_averages_that_send_too_much_or_another_count_fail(self):
+        averaging = importlib.import_module("weight-averaging")
+        row = {"steps": 128, "one": 100, "sent": 1600, "expected": 1600}
+        good = {(2, 64): [row], (4, 64): [row]}
+        self.assertFalse(self.fails(averaging.judge_bytes, good))
+        self.assertTrue(self.fails(averaging.judge_bytes, good | {(2, 64): [row | {"sent": 12800}]}))
+        self.assertTrue(self.fails(averaging.judge_bytes, good | {(4, 64): [row | {"expected": 1596}]}))
 
     def test_what_is_to_be_broken_is_there_once(self):
         for b in broken.BREAKS:

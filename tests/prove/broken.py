@@ -126,6 +126,14 @@ BREAKS = [
         "two launchers on one run",
     ),
     Break(
+        "weights are averaged after every step, whatever the period",
+        "weight-averaging --only bytes",
+        "workloads/weight_averaging/averaging_plan.cpp",
+        "  return (step - switch_step) % period == 0;\n",
+        "  return step > 0;\n",
+        "4 ranks: bytes sent, times fewer than by an average every step",
+    ),
+    Break(
         "each rank dawdles for two seconds before it starts",
         "ddp-speed --only start",
         "runner/gang_task.cpp",
@@ -188,7 +196,9 @@ def prove(clone: Path, command: str) -> tuple[int, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("topic", nargs="*", help="some of: gradients kills metrics errors ddp-speed")
+    parser.add_argument(
+        "topic", nargs="*", help="some of: gradients kills metrics errors weight-averaging ddp-speed"
+    )
     parser.add_argument("--folder", type=Path, help="where to clone and build, kept afterwards")
     arguments = parser.parse_args()
     chosen = [b for b in BREAKS if not arguments.topic or b.proof.split()[0] in arguments.topic]
