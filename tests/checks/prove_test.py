@@ -66,9 +66,9 @@ class Proofs(unittest.TestCase):
         averaging = importlib.import_module("weight-averaging")
         row = {"steps": 128, "one": 100, "sent": 1600, "expected": 1600}
         good = {(2, 64): [row], (4, 64): [row]}
-        self.assertFalse(self.fails(averaging.judge_bytes, good))
-        self.assertTrue(self.fails(averaging.judge_bytes, good | {(2, 64): [row | {"sent": 12800}]}))
-        self.assertTrue(self.fails(averaging.judge_bytes, good | {(4, 64): [row | {"expected": 1596}]}))
+        self.assertFalse(self.fails(averaging.judge_bytes, good, 0, 1))
+        self.assertTrue(self.fails(averaging.judge_bytes, good | {(2, 64): [row | {"sent": 12800}]}, 0, 1))
+        self.assertTrue(self.fails(averaging.judge_bytes, good | {(4, 64): [row | {"expected": 1596}]}, 0, 1))
 
     def test_what_is_to_be_broken_is_there_once(self):
         for b in broken.BREAKS:

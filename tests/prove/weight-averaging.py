@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from math import ceil
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -14,20 +15,42 @@ import proof
 
 RANKS = [2, 4]
 BATCH = 64
-PERIOD = 8  # the default, written down here a second time
+EPOCHS, SWITCH, PERIOD = 12, 6, 8  # the defaults, written down here a second time
+
+
+RECORD = 1 + 32 * 32 * 3  # bytes of an image in CIFAR-10's binary layout
+HELD_OUT = 3000
+
+
+def with_more_tests(folder: Path) -> Path:
+    """The real images with 3,000 of those for training moved to the test: 1,017 would tell too little."""
+    given = proof.require_data("cifar10-subset") / "cifar-10-batches-bin"
+    train = b"".join((given / f"data_batch_{i}.bin").read_bytes() for i in range(1, 6))
+    cut = len(train) - HELD_OUT * RECORD
+    folder.mkdir(parents=True, exist_ok=True)
+    fifth = cut // RECORD // 5 * RECORD
+    for i in range(5):
+        end = cut if i == 4 else (i + 1) * fifth
+        (folder / f"data_batch_{i + 1}.bin").write_bytes(train[i * fifth : end])
+    (folder / "test_batch.bin").write_bytes(train[cut:] + (given / "test_batch.bin").read_bytes())
+    return folder
 
 
 def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
-    """Serial training in the same steps and in smaller ones, the default averages, and the source's way."""
+    """Serial training, the default averages in the same steps, and the source's way."""
     seeds = range(arguments.seeds)
     cells = [{"resources.ranks": 1, "batch": BATCH}]
     cells += [{"resources.ranks": ranks, "batch": BATCH} for ranks in RANKS]
     if arguments.only != "bytes":
-        # As small as a rank's: as many images, N times the updates.
-        cells += [{"resources.ranks": 1, "batch": BATCH // ranks} for ranks in RANKS]
         # Each rank keeps its images and serial training's batch, and averages once an epoch.
         cells += [
-            {"resources.ranks": r, "batch": BATCH * r, "average.period": 0, "split.fixed": "true"}
+            {
+                "resources.ranks": r,
+                "batch": BATCH * r,
+                "average.switch_epoch": 0,
+                "average.period": 0,
+                "split.fixed": "true",
+            }
             for r in RANKS
         ]
     lines = [
@@ -35,9 +58,10 @@ def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
         for cell in cells
         for seed in seeds
     ]
-    data = "synthetic" if arguments.only == "bytes" else str(proof.require_data("cifar10-subset"))
+    data = "synthetic" if arguments.only == "bytes" else with_more_tests(file.parent.resolve() / "images")
     parameters = {
         "data.path": f'"{data}"', "width": arguments.width, "epochs": arguments.epochs,
+        "average.switch_epoch": arguments.switch,
         "evaluate_every": 0, "precision": '"bf16"',
     }  # fmt: skip
     if arguments.only == "bytes":
@@ -75,12 +99,20 @@ def accuracies(rows: list[dict[str, float]]) -> list[float]:
     return [100 * row["test_accuracy"] for row in rows]
 
 
-def judge_bytes(found: dict[tuple[int, int], list[dict[str, float]]], verdict: proof.Verdict) -> None:
+def judge_bytes(
+    found: dict[tuple[int, int], list[dict[str, float]]], switch: float, epochs: int, verdict: proof.Verdict
+) -> None:
     for ranks in RANKS:
         rows = found[ranks, BATCH]
-        fell = min(row["steps"] * row["one"] / row["sent"] for row in rows)
-        verdict.at_least(f"{ranks} ranks: bytes sent, times fewer than by an average every step", fell,
-                         0.97 * PERIOD)  # fmt: skip
+        for row in rows:
+            first = switch / epochs * row["steps"]
+            row["fell"] = row["steps"] * row["one"] / row["sent"]
+            row["asked"] = row["steps"] / (first + ceil((row["steps"] - first) / PERIOD))
+        verdict.at_least(
+            f"{ranks} ranks: bytes sent, times fewer than by an average every step",
+            min(row["fell"] for row in rows),
+            0.99 * rows[0]["asked"],
+        )
         differ = max(abs(row["sent"] - row["expected"]) for row in rows)
         verdict.at_most(f"{ranks} ranks: bytes sent, from the closed form", differ, 0)
 
@@ -98,12 +130,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=proof.ROOT / "results" / "runs" / "weight-averaging")
     parser.add_argument("--only", choices=["bytes"], help="what is sent alone, on a few images")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.only == "bytes":
         arguments.epochs, arguments.width, arguments.seeds = 1, 0.25, 1
+    arguments.switch = 0 if arguments.only == "bytes" else SWITCH / EPOCHS * arguments.epochs
     verdict = proof.Verdict()
     name = f"averaging-{arguments.only or 'accuracy'}-{arguments.epochs}-epochs-width-{arguments.width}"
     with proof.scratch() as scratch:
@@ -121,7 +154,7 @@ def main() -> None:
             print(f"{ranks} rank(s), batch {batch}, {way}, % right: {' '.join(f'{v:.2f}' for v in values)}"
                   f"  mean {mean(values):.2f}{spread}; {sent:.1f} MB sent by rank 0")  # fmt: skip
         judge_accuracy(scores, arguments.seeds, verdict)
-    judge_bytes(found, verdict)
+    judge_bytes(found, arguments.switch, arguments.epochs, verdict)
     verdict.finish()
 
 

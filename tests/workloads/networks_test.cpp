@@ -63,6 +63,16 @@ TEST(Networks, ComputeInTheTypeOfTheirImages) {
   }
 }
 
+TEST(Cnn, BeginsAsInKeras) {
+  const auto p = make_network({.name = "cnn"}, 3)->named_parameters();
+  for (const auto& [name, bound] : {std::pair{"conv3.weight", std::sqrt(6.0 / (32 * 9 + 64 * 9))},
+                                    {"dense1.weight", std::sqrt(6.0 / (2304 + 512))}}) {
+    EXPECT_LE(p[name].abs().max().item<double>(), bound * (1 + 1e-6)) << name;
+    EXPECT_NEAR(p[name].std().item<double>(), bound / std::sqrt(3.0), 0.02 * bound) << name;
+  }
+  EXPECT_EQ(p["dense1.bias"].abs().max().item<double>(), 0);
+}
+
 /// Keras' example, written down a second time, without and with dropout.
 TEST(Cnn, IsItsLayersInOrder) {
   const auto network = make_network({.name = "cnn", .width = 0.25}, 2);

@@ -23,8 +23,9 @@ using torch::Tensor;
 
 /// The small network, slim, in fp64, on 96 synthetic images: 4 steps an epoch of 24.
 Task task(const Parameters& more = {}) {
-  Parameters given{{"width", 0.25}, {"data.samples", 96}, {"data.test_samples", 30}, {"epochs", 2},
-                   {"batch", 24},   {"lr", 0.05},         {"precision", "fp64"},     {"average.period", 3}};
+  Parameters given{{"width", 0.25},       {"data.samples", 96},  {"data.test_samples", 30},
+                   {"epochs", 2},         {"batch", 24},         {"lr", 0.05},
+                   {"precision", "fp64"}, {"average.period", 3}, {"average.switch_epoch", 0.0}};
   for (const auto& [name, value] : more) given[name] = value;
   Task result;
   result.workload = "weight_averaging";

@@ -24,9 +24,9 @@ WorkloadSchema weight_averaging_schema() {
   schema.name = "weight_averaging";
   schema.parameters = image_parameter_specs();
   set_default(schema, "network", "cnn");
-  set_default(schema, "epochs", 20);
+  set_default(schema, "epochs", 12);
   set_default(schema, "batch", 64);
-  set_default(schema, "lr", 0.05);
+  set_default(schema, "lr", 0.02);
   set_default(schema, "schedule.kind", "cosine");
   set_default(schema, "schedule.warmup_epochs", 1.0);
   const std::vector<ParameterSpec> own{

@@ -12,7 +12,7 @@ namespace muster::workloads {
 
 struct AveragingOptions {
   std::int64_t period = 8;        ///< steps between averages; 0: an epoch
-  double switch_epoch = 0;        ///< averages follow every step until then
+  double switch_epoch = 6;        ///< averages follow every step until then
   bool average_momentum = false;  ///< momentum buffers too; false: each rank keeps its own
   double outer_lr = 1;            ///< 1 with outer_momentum 0: the average itself
   double outer_momentum = 0;

@@ -1,5 +1,7 @@
 #include "workloads/common/models/cnn.hpp"
 
+#include <cmath>
+
 #include "core/error.hpp"
 #include "workloads/common/layers/dropout.hpp"
 #include "workloads/common/models/width.hpp"
@@ -32,6 +34,20 @@ Cnn::Cnn(std::int64_t classes, double width, std::uint64_t seed) : seed_(seed) {
   conv4_ = conv("conv4", c2, c2, bias4_, bare);
   dense1_ = register_module("dense1", Classifier(c2 * kLastSide * kLastSide, hidden, true));
   dense2_ = register_module("dense2", Classifier(hidden, classes, true));
+}
+
+void Cnn::begin_as_keras() {
+  const torch::NoGradGuard no_grad;
+  for (torch::Tensor parameter : parameters()) {
+    if (parameter.dim() == 1) {
+      parameter.zero_();
+      continue;
+    }
+    const auto area = static_cast<double>(parameter.dim() == 4 ? parameter.size(2) * parameter.size(3) : 1);
+    const double fan_in = area * static_cast<double>(parameter.size(1));
+    const double fan_out = area * static_cast<double>(parameter.size(0));
+    parameter.mul_(std::sqrt(6 * fan_in / (fan_in + fan_out)));
+  }
 }
 
 void Cnn::begin_batch(std::span<const std::int64_t> samples, std::int64_t epoch) {

@@ -13,6 +13,9 @@ namespace muster::workloads {
 class Cnn : public Network {
  public:
   Cnn(std::int64_t classes, double width, std::uint64_t seed);
+  /// From PyTorch's default draws to Keras': uniform within sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio
+  /// 2010), biases zero.
+  void begin_as_keras();
   void begin_batch(std::span<const std::int64_t> samples, std::int64_t epoch) override;
   torch::Tensor forward(const torch::Tensor& images) override;
 

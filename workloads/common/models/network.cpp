@@ -40,6 +40,7 @@ std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64
   }
   auto network = build(options, seed);
   initialise(*network, seed);
+  if (auto* cnn = dynamic_cast<Cnn*>(network.get())) cnn->begin_as_keras();
   return network;
 }
 
