@@ -3,8 +3,8 @@
 
     torch_files.py FOLDER
 
-Good ones: zip.pth, series.th. Bad ones: bad-WHAT. The classes below stand in for torch's, so that pickle writes
-torch's names.
+Good ones: zip.pth, series.th, root.pth. Bad ones: bad-WHAT. The classes below stand in for torch's, so that
+pickle writes torch's names.
 """
 
 import collections
@@ -153,7 +153,9 @@ def main(folder):
         "bad-call": series(Call(print, "run me")),
         "bad-call-zip": zipped({"state_dict": state_dict(), "x": Call(eval, "1")}),
         "bad-os": zipped(None, edit=lambda data: b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."),
-        "bad-os-stack": zipped(None, edit=lambda data: b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R."),
+        "bad-os-stack": zipped(
+            None, edit=lambda data: b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R."
+        ),
         "bad-inst": zipped(None, edit=lambda data: b"(S'true'\nios\nsystem\n."),
         "bad-extension": zipped(None, edit=lambda data: b"\x80\x02\x82\x01)R."),
         "bad-key-twice": zipped(None, edit=lambda data: b"\x80\x02}(U\x01aK\x01U\x01aK\x02u."),
@@ -167,7 +169,9 @@ def main(folder):
         "bad-negative": series(one(Tensor(plain, [-2]))),
         "bad-expanded": zipped(one(Tensor(plain, [4, 1000], [1, 0]))),
         "bad-overlap": zipped(one(Tensor(plain, [3, 2], [1, 1]))),
-        "bad-aliases": zipped({"state_dict": {f"w{i}": Tensor(Storage("f", [0] * 9999, "0"), [9999]) for i in range(99)}}),
+        "bad-aliases": zipped(
+            {"state_dict": {f"w{i}": Tensor(Storage("f", [0] * 9999, "0"), [9999]) for i in range(99)}}
+        ),
         "bad-cut-storage": zipped(one(Tensor(Storage("f", [1, 2], "0", elements=4), [4]))),
         "bad-storage-size": series(one(Tensor(Storage("f", [1, 2], "0", elements=1 << 60), [2]))),
         "bad-name": zipped(one(Tensor(plain, [4]), name="\x1b[2J")),

@@ -67,9 +67,13 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, blocks: list[int], bottleneck: bool, width: int) -> None:
+    """torchvision's layout; with `side` also its stem, on images of so many pixels, else a stem for CIFAR."""
+
+    def __init__(self, blocks: list[int], bottleneck: bool, width: int, side: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        self.side = side
+        stem = {"kernel_size": 7, "stride": 2, "padding": 3} if side else {"kernel_size": 3, "padding": 1}
+        self.conv1, self.bn1 = nn.Conv2d(3, width, bias=False, **stem), nn.BatchNorm2d(width)
         channels = width
         for stage, count in enumerate(blocks):
             inner = width << stage
@@ -81,10 +85,44 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, 10)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.side:
+            x = nn.functional.interpolate(x, size=self.side, mode="bilinear", align_corners=False)
         x = torch.relu(self.bn1(self.conv1(x)))
+        if self.side:
+            x = nn.functional.max_pool2d(x, 3, 2, 1)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
         return self.fc(x.mean((2, 3)))
+
+
+class OptionA(nn.Module):
+    """A shortcut without parameters: every second pixel, new channels at zero around the old ones."""
+
+    def __init__(self, more: int, stride: int) -> None:
+        super().__init__()
+        self.more, self.stride = more, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = (0, 0, 0, 0, self.more // 2, self.more - self.more // 2)
+        return nn.functional.pad(x[:, :, :: self.stride, :: self.stride], padding)
+
+
+class CifarResNet(nn.Module):
+    def __init__(self, blocks: int, width: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        channels, self.stages = width, nn.Sequential()
+        for stage in range(3):
+            for i in range(blocks):
+                block = Block(channels, width << stage, 2 if i == 0 and stage > 0 else 1, bottleneck=False)
+                if channels != width << stage:
+                    block.downsample = OptionA((width << stage) - channels, 2)
+                self.stages.append(block)
+                channels = width << stage
+        self.fc = nn.Linear(channels, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.stages(torch.relu(self.bn1(self.conv1(x)))).mean((2, 3)))
 
 
 class Plain9(nn.Module):
@@ -107,17 +145,21 @@ class Plain9(nn.Module):
         return self.linear(torch.max_pool2d(x, 4).flatten(1)) * 0.125
 
 
-def build(name: str, width: int) -> nn.Module:
+def build(metadata: dict[str, str]) -> nn.Module:
+    name, width = metadata["network"], int(64 * float(metadata["width"]))
+    if name == "resnet20":
+        return CifarResNet(3, width // 4)
     if name == "resnet9":
         return ResNet9(width=width)
     if name == "plain9":
         return Plain9(width)
-    return ResNet({"resnet18": [2, 2, 2, 2]}.get(name, [3, 4, 6, 3]), name == "resnet50", width)
+    blocks = [2, 2, 2, 2] if name.endswith("resnet18") else [3, 4, 6, 3]
+    return ResNet(blocks, name == "resnet50", width, int(metadata["image_side"]))
 
 
 def train(record: dict[str, Tensor], metadata: dict[str, str], dtype: torch.dtype) -> dict[str, Tensor]:
     """The same two steps; results under the record's names. Tensors pair up by order, parameters first."""
-    model = build(metadata["network"], int(64 * float(metadata["width"]))).to(dtype)
+    model = build(metadata).to(dtype)
     names = [n.removeprefix("start.") for n in record if n.startswith("start.")]
     buffers = [b for n, b in model.named_buffers() if not n.endswith("num_batches_tracked")]
     tensors = [*model.parameters(), *buffers]

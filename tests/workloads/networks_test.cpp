@@ -21,6 +21,9 @@ std::int64_t parameters_of(Network& network) {
   return count;
 }
 
+/// Enough for five halvings.
+std::int64_t side_for(const std::string& name) { return name.starts_with("imagenet") ? 64 : 0; }
+
 TEST(Networks, HaveThePublishedNumbersOfParameters) {
   const auto count = [](const char* name, std::int64_t classes) {
     return parameters_of(*make_network({.name = name, .classes = classes}, 0));
@@ -31,6 +34,8 @@ TEST(Networks, HaveThePublishedNumbersOfParameters) {
   EXPECT_EQ(count("resnet34", 100), 21'328'292);
   EXPECT_EQ(count("resnet50", 10), 23'520'842);
   EXPECT_EQ(count("cnn", 10), 1'250'858);
+  EXPECT_EQ(count("imagenet_resnet18", 1000), 11'689'512);
+  EXPECT_EQ(count("imagenet_resnet34", 1000), 21'797'672);
 }
 
 TEST(Networks, BeginWithTheWeightsOfTheirSeed) {
@@ -49,7 +54,7 @@ TEST(Networks, BeginWithTheWeightsOfTheirSeed) {
 TEST(Networks, ComputeInTheTypeOfTheirImages) {
   const torch::NoGradGuard no_grad;
   for (const auto& name : network_names()) {
-    const auto network = make_network({.name = name, .width = 0.25}, 2);
+    const auto network = make_network({.name = name, .width = 0.25, .image_side = side_for(name)}, 2);
     const auto images = torch::randn({8, 3, 32, 32}).contiguous(torch::MemoryFormat::ChannelsLast);
     network->begin_batch(std::vector<std::int64_t>{3, 1, 4, 15, 92, 6, 5, 35}, 0);
     const auto exact = network->forward(images);
@@ -131,7 +136,8 @@ TEST(Networks, RefuseWhatIsNotThere) {
 void write_case(const std::filesystem::path& file, const std::string& name, double width,
                 const std::string& precision) {
   const Precision kinds = precision_from(precision);
-  const auto network = make_network({.name = name, .classes = 10, .width = width}, 4);
+  const auto network =
+      make_network({.name = name, .classes = 10, .width = width, .image_side = side_for(name)}, 4);
   network->to(kinds.parameters);
   NamedTensors record;
   const auto note = [&](const std::string& prefix, const NamedTensors& tensors) {
@@ -157,7 +163,10 @@ void write_case(const std::filesystem::path& file, const std::string& name, doub
   }
   note("end.", named_tensors(*network));
   write_safetensors(file, TensorViews(record).views(),
-                    {{"network", name}, {"width", std::to_string(width)}, {"precision", precision}});
+                    {{"network", name},
+                     {"width", std::to_string(width)},
+                     {"precision", precision},
+                     {"image_side", std::to_string(side_for(name))}});
 }
 
 class PeerPython : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -168,17 +177,19 @@ TEST_P(PeerPython, TakesTheSameTrainingSteps) {
   const auto [name, precision] = GetParam();
   const auto file =
       std::filesystem::temp_directory_path() / ("muster-parity-" + name + "-" + precision + ".safetensors");
-  write_case(file, name, 0.25, precision);
+  write_case(file, name, name == "resnet20" ? 1 : 0.25, precision);
   const std::string script = std::string(MUSTER_SOURCE_DIR) + "/tests/peers/check_networks.py";
   EXPECT_EQ(std::system((std::string(python) + " " + script + " " + file.string()).c_str()), 0);
   std::filesystem::remove(file);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Networks, PeerPython,
-    ::testing::Combine(::testing::Values("resnet9", "resnet18", "resnet34", "resnet50", "plain9"),
-                       ::testing::Values("fp32", "fp64")),
-    [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
+INSTANTIATE_TEST_SUITE_P(Networks, PeerPython,
+                         ::testing::Combine(::testing::Values("resnet9", "resnet18", "resnet34", "resnet50",
+                                                              "plain9", "resnet20", "imagenet_resnet34"),
+                                            ::testing::Values("fp32", "fp64")),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" + std::get<1>(info.param);
+                         });
 
 }  // namespace
 }  // namespace muster::workloads

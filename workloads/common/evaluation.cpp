@@ -37,6 +37,10 @@ double Evaluation::accuracy() const {
   return samples > 0 ? static_cast<double>(right) / static_cast<double>(samples) : 0;
 }
 
+double Evaluation::top5_accuracy() const {
+  return samples > 0 ? static_cast<double>(in_top5) / static_cast<double>(samples) : 0;
+}
+
 std::vector<double> Evaluation::class_accuracy() const {
   const auto side = static_cast<std::size_t>(classes());
   std::vector<double> shares(side);
@@ -57,8 +61,8 @@ Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& bat
   const ShardRange shard = evaluation_shard(set.size(), communicator ? communicator->rank() : 0,
                                             communicator ? communicator->size() : 1);
 
-  // One fp64 message: the loss's sum, then the counts (exact to 2^53).
-  std::vector<double> sums(static_cast<std::size_t>(1 + classes * classes), 0.0);
+  // One fp64 message: the loss's sum, then the counts (exact to 2^53): in the top five, confusion.
+  std::vector<double> sums(static_cast<std::size_t>(2 + classes * classes), 0.0);
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += batch) {
     const std::int64_t end = std::min(begin + batch, shard.end);
     const auto labels = set.labels.slice(0, begin, end);
@@ -67,18 +71,21 @@ Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& bat
     sums[0] += torch::nn::functional::cross_entropy(
                    logits, labels, torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum))
                    .item<double>();
+    const auto likelier = (logits > logits.gather(1, labels.unsqueeze(1))).sum(1);
+    sums[1] += static_cast<double>((likelier < 5).sum().item<std::int64_t>());
     const auto predicted = logits.argmax(1);
     const auto* guess = predicted.const_data_ptr<std::int64_t>();
     const auto* truth = labels.const_data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < end - begin; ++i)
-      sums[static_cast<std::size_t>(1 + truth[i] * classes + guess[i])] += 1;
+      sums[static_cast<std::size_t>(2 + truth[i] * classes + guess[i])] += 1;
   }
   if (communicator) communicator->all_reduce(sums.data(), sums.size(), DType::f64, ReduceOp::sum)->wait();
 
   Evaluation result;
   result.samples = set.size();
   result.loss = set.size() > 0 ? sums[0] / static_cast<double>(set.size()) : 0;
-  for (std::size_t i = 1; i < sums.size(); ++i) result.confusion.push_back(std::llround(sums[i]));
+  result.in_top5 = std::llround(sums[1]);
+  for (std::size_t i = 2; i < sums.size(); ++i) result.confusion.push_back(std::llround(sums[i]));
   return result;
 }
 

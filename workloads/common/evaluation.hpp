@@ -15,7 +15,10 @@ struct Evaluation {
   double loss = 0;                      ///< mean cross-entropy
   std::vector<std::int64_t> confusion;  ///< [true class][predicted class], row-major, counts
 
+  std::int64_t in_top5 = 0;  ///< samples whose class is among the five likeliest
+
   double accuracy() const;                     ///< share of samples
+  double top5_accuracy() const;                ///< share of samples
   std::vector<double> class_accuracy() const;  ///< share of each class's samples; 0 for a class without any
   std::int64_t classes() const;
 };

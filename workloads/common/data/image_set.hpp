@@ -37,6 +37,9 @@ struct ChannelStatistics {
   std::array<double, 3> deviation{};
 };
 
+/// Of ImageNet's training images, as torchvision's and most published networks use them.
+inline constexpr ChannelStatistics kImageNetStatistics{{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+
 /// Over all pixels; integer sums, so the same bits everywhere.
 ChannelStatistics channel_statistics(const ImageSet& set);
 

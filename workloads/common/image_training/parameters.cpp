@@ -54,6 +54,10 @@ std::vector<ParameterSpec> image_parameter_specs() {
              "example",
              network_names()),
       number("width", 1, "1", "times the channels of every layer"),
+      integer("image_side", 0, "pixels",
+              "to which a ResNet resizes images first, bilinearly; 0: as they are"),
+      choice("normalise", "data", "by mean and deviation of the data's training images, or ImageNet's",
+             {"data", "imagenet"}),
       data,
       integer("data.samples", 0, "images", "training images to use; 0: all"),
       integer("data.test_samples", 0, "images", "test images to use; 0: all"),
@@ -91,6 +95,8 @@ ImageParameters read_image_parameters(const Task& task) {
   ImageParameters p;
   p.network = values.at("network").as_string();
   p.width = values.at("width").as_float();
+  p.image_side = values.at("image_side").as_int();
+  p.imagenet_statistics = values.at("normalise").as_string() == "imagenet";
   p.data_path = values.at("data.path").as_string();
   p.data_samples = values.at("data.samples").as_int();
   p.data_test_samples = values.at("data.test_samples").as_int();

@@ -17,7 +17,9 @@ namespace muster::workloads {
 
 struct ImageParameters {
   std::string network;
-  double width = 1;  ///< times the channels of every layer
+  double width = 1;                  ///< times the channels of every layer
+  std::int64_t image_side = 0;       ///< pixels to which a ResNet resizes images; 0: as they are
+  bool imagenet_statistics = false;  ///< normalise with ImageNet's mean and deviation, not the data's
   std::string data_path;
   std::int64_t data_samples = 0;       ///< training images; 0: all (synthetic: its own number)
   std::int64_t data_test_samples = 0;  ///< likewise, of the test set

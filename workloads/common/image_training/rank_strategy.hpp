@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,8 +52,21 @@ class RankStrategy {
  public:
   virtual ~RankStrategy() = default;
 
+  /// First of all: the ranks that share batches and tests between them. Fewer than all where several ranks
+  /// hold one network together and see the same images. Must outlive the training.
+  virtual Communicator& data_ranks(Communicator& all) { return all; }
   /// Before the network is built: its batch normalisation in training; empty: local.
   virtual BatchNormFunction batch_norm(Communicator&) { return {}; }
+  /// The network as this rank holds it, before its first step, in the parameters' type.
+  virtual std::shared_ptr<Network> network(const NetworkOptions& options, const ImageParameters& parameters);
+  /// False where ranks hold different parts: then the first rank's weights are not given to all at the start.
+  virtual bool same_network() const { return true; }
+  /// Collective. What checkpoints and weights files hold in the place of these tensors of this rank, whole
+  /// ones, say; and the way back. Names are "NAME" of the network's, "model.NAME" or "momentum.NAME".
+  virtual NamedTensors to_file(NamedTensors tensors) { return tensors; }
+  virtual void from_file(const NamedTensors& tensors, const SafetensorsFile& file);
+  /// What has gone through this rank's communicators.
+  virtual Traffic traffic(const Communicator& all) const { return all.traffic(); }
   /// Tables beside those of every training; append to them through TrainingParts::context.
   virtual std::vector<MetricTable> tables() const { return {}; }
   /// True where weights, statistics and optimiser differ between ranks in a checkpoint: each rank saves its
@@ -76,6 +90,8 @@ class RankStrategy {
 
   /// Makes the network the one that counts, to be tested or written as the final weights.
   virtual void before_test() {}
+  /// The network to test and to write, once before_test() has run: `own`, or one that is made of all ranks'.
+  virtual Network& tested(Network& own) { return own; }
   /// Back to what this rank trains.
   virtual void after_test() {}
 

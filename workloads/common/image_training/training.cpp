@@ -11,8 +11,7 @@
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
 #include "core/safetensors.hpp"
-#include "workloads/common/data/cifar.hpp"
-#include "workloads/common/data/synthetic.hpp"
+#include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
 #include "workloads/common/training_state.hpp"
@@ -37,40 +36,18 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-ImageSet first_of(const ImageSet& set, std::int64_t count) {
-  if (count == 0 || count >= set.size()) return set;
-  return {set.images.narrow(0, 0, count), set.labels.narrow(0, 0, count)};
-}
-
-Dataset load_data(const ImageParameters& p) {
-  if (p.data_path == "synthetic") {
-    SyntheticOptions options;
-    options.classes = p.data_classes;
-    options.seed = p.data_seed;
-    if (p.data_samples > 0) options.train_images = p.data_samples;
-    if (p.data_test_samples > 0) options.test_images = p.data_test_samples;
-    return make_synthetic(options);
-  }
-  Dataset data = load_cifar(p.data_path);
-  data.train = first_of(data.train, p.data_samples);
-  data.test = first_of(data.test, p.data_test_samples);
-  return data;
-}
-
 BatchSplit split_of(const ImageParameters& p, int ranks) {
   return p.split.batches.empty() ? even_split(p.batch, ranks) : p.split;
 }
 
-std::shared_ptr<Network> build_network(const ImageParameters& p, std::int64_t classes,
-                                       BatchNormFunction batch_norm) {
+NetworkOptions network_options(const ImageParameters& p, std::int64_t classes, BatchNormFunction batch_norm) {
   NetworkOptions options;
   options.name = p.network;
   options.classes = classes;
   options.width = p.width;
+  options.image_side = p.image_side;
   options.batch_norm = std::move(batch_norm);
-  auto network = make_network(options, p.seed);
-  network->to(p.precision.parameters);
-  return network;
+  return options;
 }
 
 std::vector<torch::Tensor> tensors_of(const NamedTensors& named) {
@@ -91,14 +68,20 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
     : context_(context),
       communicator_(context.communicator()),
       strategy_(strategy),
+      data_ranks_(strategy.data_ranks(communicator_)),
       parameters_(parameters),
-      data_(load_data(parameters_)),
-      sampler_(data_.train.size(), split_of(parameters_, communicator_.size()), parameters_.seed,
-               communicator_.rank()),
-      batches_(channel_statistics(data_.train), parameters_.precision.images, parameters_.seed,
-               parameters_.augmentation),
+      data_(load_dataset({.path = parameters_.data_path,
+                          .samples = parameters_.data_samples,
+                          .test_samples = parameters_.data_test_samples,
+                          .classes = parameters_.data_classes,
+                          .seed = parameters_.data_seed})),
+      sampler_(data_.train.size(), split_of(parameters_, data_ranks_.size()), parameters_.seed,
+               data_ranks_.rank()),
+      batches_(parameters_.imagenet_statistics ? kImageNetStatistics : channel_statistics(data_.train),
+               parameters_.precision.images, parameters_.seed, parameters_.augmentation),
       schedule_(parameters_.schedule),
-      network_(build_network(parameters_, data_.classes, strategy.batch_norm(communicator_))),
+      network_(strategy.network(
+          network_options(parameters_, data_.classes, strategy.batch_norm(communicator_)), parameters_)),
       optimiser_(named_parameters(*network_), parameters_.sgd),
       total_steps_(parameters_.epochs * sampler_.steps_per_epoch()) {
   torch::set_num_threads(context.device().threads);
@@ -108,13 +91,13 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
 void ImageTraining::begin_or_resume() {
   const auto checkpoint = context_.checkpoints().load_newest();
   if (checkpoint) {
-    restore(training_tensors(*network_, optimiser_),
-            strategy_.ranks_differ() ? *checkpoint->own : *checkpoint->shared);
+    strategy_.from_file(training_tensors(*network_, optimiser_),
+                        strategy_.ranks_differ() ? *checkpoint->own : *checkpoint->shared);
     done_ = checkpoint->step;
     optimiser_.set_began(done_ > 0);
     sums_ = epoch_sums_from(checkpoint->metadata.at(kEpochSums));
     context_.log("resumed after step " + std::to_string(done_) + " of " + std::to_string(total_steps_));
-  } else {
+  } else if (strategy_.same_network()) {
     broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
   }
   strategy_.begin({context_, parameters_, data_, batches_, sampler_, *network_, optimiser_},
@@ -140,7 +123,7 @@ void ImageTraining::describe() const {
 StepFigures ImageTraining::step() {
   const std::int64_t epoch = done_ / sampler_.steps_per_epoch();
   const std::int64_t step_in_epoch = done_ % sampler_.steps_per_epoch();
-  const Traffic before = communicator_.traffic();
+  const Traffic before = strategy_.traffic(communicator_);
   StepFigures figures;
   figures.lr = schedule_.rate_at(done_, sampler_.steps_per_epoch());
 
@@ -169,7 +152,7 @@ StepFigures ImageTraining::step() {
                         .lr = figures.lr,
                         .logged = logged()});
 
-  const Traffic after = communicator_.traffic();
+  const Traffic after = strategy_.traffic(communicator_);
   figures.exchange_busy = after.busy_seconds - before.busy_seconds;
   figures.exchange_exposed = strategy_.exposed_seconds();
   figures.payload_bytes = static_cast<std::int64_t>(after.payload_bytes - before.payload_bytes);
@@ -182,7 +165,8 @@ TestFigures ImageTraining::test() {
   Stopwatch stopwatch;
   strategy_.before_test();
   TestFigures figures;
-  figures.result = evaluate(*network_, data_.test, batches_, data_.classes, kTestBatch, &communicator_);
+  figures.result =
+      evaluate(strategy_.tested(*network_), data_.test, batches_, data_.classes, kTestBatch, &data_ranks_);
   strategy_.after_test();
   figures.seconds = stopwatch.lap();
   return figures;
@@ -214,7 +198,7 @@ Progress ImageTraining::progress() const {
 void ImageTraining::save() {
   StrategyState more = strategy_.state();
   NamedTensors& place = strategy_.ranks_differ() ? more.own : more.shared;
-  const NamedTensors training = training_tensors(*network_, optimiser_);
+  const NamedTensors training = strategy_.to_file(training_tensors(*network_, optimiser_));
   place.insert(place.begin(), training.begin(), training.end());
   const TensorViews shared(more.shared);
   const TensorViews own(more.own);
@@ -229,10 +213,11 @@ void ImageTraining::save() {
 
 void ImageTraining::write_final_weights() {
   strategy_.before_test();
+  const NamedTensors tensors = strategy_.to_file(named_tensors(strategy_.tested(*network_)));
   if (communicator_.rank() != 0) return;
   const std::filesystem::path file = context_.artifacts() / "final.safetensors";
   const std::filesystem::path aside = context_.artifacts() / "final.safetensors.part";
-  const TensorViews views(named_tensors(*network_));
+  const TensorViews views(tensors);
   write_safetensors(aside, views.views(),
                     {{"network", parameters_.network}, {"step", std::to_string(done_)}});
   std::error_code problem;

@@ -41,6 +41,7 @@ class ImageTraining {
   Context& context_;
   Communicator& communicator_;
   RankStrategy& strategy_;
+  Communicator& data_ranks_;
   ImageParameters parameters_;
   Dataset data_;
   ShardedSampler sampler_;

@@ -18,11 +18,13 @@ torch::MemoryFormat layout_of(const Tensor& tensor) {
 class Convolve : public torch::autograd::Function<Convolve> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
-                        const Tensor& working, std::int64_t stride, std::int64_t padding) {
+                        const Tensor& working, std::int64_t stride, std::int64_t padding,
+                        const InputGradientHook* hook) {
     const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
     context->save_for_backward({x, weight, working});
     context->saved_data["stride"] = stride;
     context->saved_data["padding"] = padding;
+    context->saved_data["hook"] = reinterpret_cast<std::int64_t>(hook);
     return at::conv2d(x, working, {}, stride, padding);
   }
 
@@ -32,13 +34,26 @@ class Convolve : public torch::autograd::Function<Convolve> {
     const std::int64_t stride = context->saved_data["stride"].toInt();
     const std::int64_t padding = context->saved_data["padding"].toInt();
     const Tensor dy = outputs[0].contiguous(torch::MemoryFormat::ChannelsLast);
-    auto [dx, dweight, dbias] = at::convolution_backward(
-        dy, saved[0], saved[2], c10::nullopt, {stride, stride}, {padding, padding}, {1, 1}, false, {0, 0}, 1,
-        {context->needs_input_grad(0), context->needs_input_grad(1), false});
+    const auto& hook = *reinterpret_cast<const InputGradientHook*>(context->saved_data["hook"].toInt());
+    const auto gradients = [&](bool of_input, bool of_weight) {
+      return at::convolution_backward(dy, saved[0], saved[2], c10::nullopt, {stride, stride},
+                                      {padding, padding}, {1, 1}, false, {0, 0}, 1,
+                                      {of_input, of_weight, false});
+    };
+    Tensor dx, dweight;
+    if (hook && context->needs_input_grad(0)) {
+      dx = std::get<0>(gradients(true, false)).contiguous(torch::MemoryFormat::ChannelsLast);
+      const auto finish = hook(dx);
+      if (context->needs_input_grad(1)) dweight = std::get<1>(gradients(false, true));
+      finish();
+    } else {
+      std::tie(dx, dweight, std::ignore) =
+          gradients(context->needs_input_grad(0), context->needs_input_grad(1));
+    }
     if (dweight.defined()) {
       dweight = gradient_place(saved[1]).copy_(dweight);
     }
-    return {dx, dweight, Tensor(), Tensor(), Tensor()};
+    return {dx, dweight, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -71,10 +86,10 @@ ConvolutionImpl::ConvolutionImpl(std::int64_t in, std::int64_t out, ConvolutionO
 
 Tensor ConvolutionImpl::forward(const Tensor& input) {
   if (options_.stride == 1 && options_.padding == 1 && winograd_takes(input, weight)) {
-    return winograd_convolution(input, weight, transformed_);
+    return winograd_convolution(input, weight, transformed_, &hook_);
   }
   return Convolve::apply(input, weight, working_.of(weight, input.scalar_type()), options_.stride,
-                         options_.padding);
+                         options_.padding, &hook_);
 }
 
 ClassifierImpl::ClassifierImpl(std::int64_t in, std::int64_t out, bool with_bias) {

@@ -33,10 +33,14 @@ class ConvolutionImpl : public torch::nn::Module {
   ConvolutionImpl(std::int64_t in, std::int64_t out, ConvolutionOptions options = {});
   torch::Tensor forward(const torch::Tensor& input);
 
+  /// From now on called in every backward pass that needs the input's gradient.
+  void set_input_gradient_hook(InputGradientHook hook) { hook_ = std::move(hook); }
+
   torch::Tensor weight;
 
  private:
   ConvolutionOptions options_;
+  InputGradientHook hook_;
   WorkingCopy working_;
   WinogradWeight transformed_;
 };

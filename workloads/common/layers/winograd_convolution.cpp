@@ -108,7 +108,8 @@ void weight_gradient(const Tensor& x, const Tensor& dy, const Tensor& gradient) 
 class Convolve : public torch::autograd::Function<Convolve> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
-                        const Tensor& transformed) {
+                        const Tensor& transformed, const InputGradientHook* hook) {
+    context->saved_data["hook"] = reinterpret_cast<std::int64_t>(hook);
     const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
     context->save_for_backward({x, weight});
     return with_element(x.scalar_type(), [&]<class Element>(Element) {
@@ -122,6 +123,8 @@ class Convolve : public torch::autograd::Function<Convolve> {
     const Tensor& x = saved[0];
     const Tensor& weight = saved[1];
     const Tensor dy = outputs[0].contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto* hook = reinterpret_cast<const InputGradientHook*>(context->saved_data["hook"].toInt());
+    std::function<void()> finish;
     Tensor dx, dweight;
     with_element(x.scalar_type(), [&]<class Element>(Element) {
       if (context->needs_input_grad(0)) {
@@ -130,13 +133,15 @@ class Convolve : public torch::autograd::Function<Convolve> {
             torch::empty({winograd_weight_size(weight.size(0), weight.size(1))}, x.scalar_type());
         transform<Element>(weight, true, form);
         dx = convolved<Element>(dy, form, x.size(1));
+        if (hook && *hook) finish = (*hook)(dx);
       }
       if (context->needs_input_grad(1)) {
         dweight = gradient_place(weight);
         weight_gradient<Element>(x, dy, dweight);
       }
     });
-    return {dx, dweight, Tensor()};
+    if (finish) finish();
+    return {dx, dweight, Tensor(), Tensor()};
   }
 };
 
@@ -166,8 +171,9 @@ bool winograd_takes(const Tensor& input, const Tensor& weight) {
          weight.size(0) % kWinogradLanes == 0 && weight.size(1) % kWinogradLanes == 0;
 }
 
-Tensor winograd_convolution(const Tensor& input, const Tensor& weight, WinogradWeight& transformed) {
-  return Convolve::apply(input, weight, transformed.of(weight, input.scalar_type()));
+Tensor winograd_convolution(const Tensor& input, const Tensor& weight, WinogradWeight& transformed,
+                            const InputGradientHook* hook) {
+  return Convolve::apply(input, weight, transformed.of(weight, input.scalar_type()), hook);
 }
 
 }  // namespace muster::workloads

@@ -3,7 +3,13 @@
 
 #include <torch/torch.h>
 
+#include <functional>
+
 namespace muster::workloads {
+
+/// Called in a convolution's backward pass with the input's gradient, dense and channels-last, before the
+/// weight's is computed; may change it until the function that it returns, called after that, has returned.
+using InputGradientHook = std::function<std::function<void()>(const torch::Tensor&)>;
 
 /// A weight in the form that the forward pass takes, made anew only when the weight has changed.
 class WinogradWeight {
@@ -22,8 +28,8 @@ bool winograd_takes(const torch::Tensor& input, const torch::Tensor& weight);
 
 /// Stride 1, padding 1, no bias. Output and input gradient are channels-last and of the input's type; the
 /// weight's gradient is summed in fp32 and not rounded to bfloat16. Differentiable once. The same bits
-/// whatever the threads.
+/// whatever the threads. `hook` may be null or empty, and must live until the backward pass has run.
 torch::Tensor winograd_convolution(const torch::Tensor& input, const torch::Tensor& weight,
-                                   WinogradWeight& transformed);
+                                   WinogradWeight& transformed, const InputGradientHook* hook = nullptr);
 
 }  // namespace muster::workloads

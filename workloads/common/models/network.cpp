@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/layers/convolution.hpp"
+#include "workloads/common/models/cifar_resnet.hpp"
 #include "workloads/common/models/cnn.hpp"
 #include "workloads/common/models/resnet.hpp"
 #include "workloads/common/models/resnet9.hpp"
@@ -9,27 +10,31 @@
 namespace muster::workloads {
 namespace {
 
+constexpr std::pair<const char*, int> kCifarResNets[] = {
+    {"resnet20", 3}, {"resnet32", 5}, {"resnet44", 7}, {"resnet56", 9}};  // blocks a stage
+
 std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed) {
   const auto& name = options.name;
-  const auto resnet = [&](const ResNetShape& shape) {
-    return std::make_shared<ResNet>(shape, options.classes, options.width, options.batch_norm);
-  };
   if (name == "resnet9")
     return std::make_shared<ResNet9>(options.classes, options.width, true, options.batch_norm);
   if (name == "plain9")
     return std::make_shared<ResNet9>(options.classes, options.width, false, options.batch_norm);
-  if (name == "resnet18") return resnet({{2, 2, 2, 2}, false});
-  if (name == "resnet34") return resnet({{3, 4, 6, 3}, false});
-  if (name == "resnet50") return resnet({{3, 4, 6, 3}, true});
   if (name == "cnn") return std::make_shared<Cnn>(options.classes, options.width, seed);
+  if (const auto shape = resnet_shape(name)) return std::make_shared<ResNet>(*shape, options);
+  for (const auto& [cifar_name, blocks] : kCifarResNets) {
+    if (name == cifar_name)
+      return std::make_shared<CifarResNet>(blocks, options.classes, options.width, options.batch_norm);
+  }
   throw Error(ExitCode::config, "no network is called '" + name + "'",
-              "use resnet9, resnet18, resnet34, resnet50, plain9 or cnn");
+              "use one of those that the manifest lists");
 }
 
 }  // namespace
 
 const std::vector<std::string>& network_names() {
-  static const std::vector<std::string> names{"resnet9", "resnet18", "resnet34", "resnet50", "plain9", "cnn"};
+  static const std::vector<std::string> names{
+      "resnet9",  "resnet18", "resnet34",          "resnet50",          "plain9", "resnet20", "resnet32",
+      "resnet44", "resnet56", "imagenet_resnet18", "imagenet_resnet34", "cnn"};
   return names;
 }
 

@@ -26,12 +26,15 @@ class Network : public torch::nn::Module {
 struct NetworkOptions {
   std::string name = "resnet9";
   std::int64_t classes = 10;
-  double width = 1;  ///< times the channels of every layer, rounded to a multiple of 8, at least 8
+  double width = 1;             ///< times the channels of every layer, rounded to a multiple of 8, at least 8
+  std::int64_t image_side = 0;  ///< pixels to which a ResNet resizes images first, bilinearly; 0: as they are
   BatchNormFunction batch_norm;  ///< of every batch-normalisation layer in training; empty: local
 };
 
 /// Names that make_network knows: "resnet9", "resnet18", "resnet34", "resnet50", "plain9" (ResNet-9 without
-/// batch normalisation), "cnn" (the small one of Keras' example).
+/// batch normalisation), "cnn" (the small one of Keras' example), the CIFAR family "resnet20", "resnet32",
+/// "resnet44", "resnet56", and with torchvision's stem for ImageNet "imagenet_resnet18" and
+/// "imagenet_resnet34", which are meant for an image_side of 224.
 const std::vector<std::string>& network_names();
 
 /// fp32 on the CPU, in training mode, weights drawn from the seed. Throws Error(config) for an unknown name

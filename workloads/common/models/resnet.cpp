@@ -6,8 +6,17 @@ namespace muster::workloads {
 
 using torch::Tensor;
 
-ResidualBlockImpl::ResidualBlockImpl(std::int64_t in, std::int64_t width, std::int64_t stride,
-                                     bool bottleneck, const BatchNormFunction& function) {
+std::optional<ResNetShape> resnet_shape(const std::string& name) {
+  if (name == "resnet18") return ResNetShape{{2, 2, 2, 2}};
+  if (name == "resnet34") return ResNetShape{{3, 4, 6, 3}};
+  if (name == "resnet50") return ResNetShape{{3, 4, 6, 3}, true};
+  if (name == "imagenet_resnet18") return ResNetShape{{2, 2, 2, 2}, false, true};
+  if (name == "imagenet_resnet34") return ResNetShape{{3, 4, 6, 3}, false, true};
+  return std::nullopt;
+}
+
+ResidualBlock::ResidualBlock(std::int64_t in, std::int64_t width, std::int64_t stride, bool bottleneck,
+                             const BatchNormFunction& function) {
   const auto convolution = [&](const char* name, std::int64_t from, std::int64_t to, std::int64_t kernel,
                                std::int64_t step) {
     return register_module(name, Convolution(from, to, ConvolutionOptions{kernel, step, kernel / 2}));
@@ -36,35 +45,43 @@ ResidualBlockImpl::ResidualBlockImpl(std::int64_t in, std::int64_t width, std::i
   }
 }
 
-Tensor ResidualBlockImpl::forward(const Tensor& x) {
+Tensor ResidualBlock::forward(const Tensor& x) {
   const Tensor skip = projection_ ? projection_norm_(projection_(x), AfterNorm::nothing) : x;
   const Tensor first = bn1_(conv1_(x), AfterNorm::relu);
   if (!conv3_) return bn2_(conv2_(first), AfterNorm::relu, skip);
   return bn3_(conv3_(bn2_(conv2_(first), AfterNorm::relu)), AfterNorm::relu, skip);
 }
 
-ResNet::ResNet(const ResNetShape& shape, std::int64_t classes, double width,
-               const BatchNormFunction& function) {
-  std::int64_t channels = scaled_width(64, width);
-  conv1_ = register_module("conv1", Convolution(3, channels));
-  bn1_ = register_module("bn1", BatchNorm(channels, function));
+ResNet::ResNet(const ResNetShape& shape, const NetworkOptions& options, const UnitMaker& make_unit)
+    : image_side_(options.image_side), max_pool_(shape.imagenet_stem) {
+  const UnitMaker whole_block = [&](std::int64_t in, std::int64_t width, std::int64_t stride) {
+    return std::make_shared<ResidualBlock>(in, width, stride, shape.bottleneck, options.batch_norm);
+  };
+  const UnitMaker& make = make_unit ? make_unit : whole_block;
+  std::int64_t channels = scaled_width(64, options.width);
+  const auto stem = shape.imagenet_stem ? ConvolutionOptions{7, 2, 3} : ConvolutionOptions{3, 1, 1};
+  conv1_ = register_module("conv1", Convolution(3, channels, stem));
+  bn1_ = register_module("bn1", BatchNorm(channels, options.batch_norm));
   for (std::size_t stage = 0; stage < 4; ++stage) {
-    const std::int64_t inner = scaled_width(std::int64_t{64} << stage, width);
+    const std::int64_t inner = scaled_width(std::int64_t{64} << stage, options.width);
     auto holder = std::make_shared<torch::nn::Module>();
     for (int i = 0; i < shape.blocks[stage]; ++i) {
-      ResidualBlock block(channels, inner, i == 0 && stage > 0 ? 2 : 1, shape.bottleneck, function);
-      holder->register_module(std::to_string(i), block.ptr());
-      blocks_.push_back(block);
+      blocks_.push_back(make(channels, inner, i == 0 && stage > 0 ? 2 : 1));
+      holder->register_module(std::to_string(i), blocks_.back());
       channels = shape.bottleneck ? 4 * inner : inner;
     }
     register_module("layer" + std::to_string(stage + 1), holder);
   }
-  fc_ = register_module("fc", Classifier(channels, classes, true));
+  fc_ = register_module("fc", Classifier(channels, options.classes, true));
 }
 
 Tensor ResNet::forward(const Tensor& images) {
-  Tensor x = bn1_(conv1_(images), AfterNorm::relu);
-  for (auto& block : blocks_) x = block(x);
+  Tensor x = images;
+  if (image_side_ > 0 && image_side_ != images.size(2))
+    x = torch::upsample_bilinear2d(x, {image_side_, image_side_}, /*align_corners=*/false);
+  x = bn1_(conv1_(x), AfterNorm::relu);
+  if (max_pool_) x = torch::max_pool2d(x, 3, 2, 1);
+  for (const auto& block : blocks_) x = block->forward(x);
   return fc_(x.mean({2, 3}));
 }
 

@@ -1,21 +1,29 @@
 #pragma once
-/// ResNet-18, -34 and -50 (He et al. 2016) for images of 32x32: stem 3x3 with stride 1, no max-pool.
-/// Parameters bear torchvision's names.
+/// ResNet-18, -34 and -50 (He et al. 2016), for images of 32x32 (stem 3x3 with stride 1, no max-pool) or as
+/// torchvision has them for ImageNet. Parameters bear torchvision's names.
 
 #include <array>
+#include <functional>
+#include <optional>
 
 #include "workloads/common/layers/convolution.hpp"
 #include "workloads/common/models/network.hpp"
 
 namespace muster::workloads {
 
+/// What a ResNet is a chain of.
+class ResidualUnit : public torch::nn::Module {
+ public:
+  virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+};
+
 /// Two 3x3 convolutions, or 1x1, 3x3, 1x1 ("bottleneck", four times as wide at its end; stride at the 3x3);
 /// the input, projected where shapes differ, is added before the last ReLU.
-class ResidualBlockImpl : public torch::nn::Module {
+class ResidualBlock : public ResidualUnit {
  public:
-  ResidualBlockImpl(std::int64_t in, std::int64_t width, std::int64_t stride, bool bottleneck,
-                    const BatchNormFunction& function);
-  torch::Tensor forward(const torch::Tensor& x);
+  ResidualBlock(std::int64_t in, std::int64_t width, std::int64_t stride, bool bottleneck,
+                const BatchNormFunction& function);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
   Convolution conv1_{nullptr}, conv2_{nullptr}, conv3_{nullptr};
@@ -23,22 +31,33 @@ class ResidualBlockImpl : public torch::nn::Module {
   Convolution projection_{nullptr};
   BatchNorm projection_norm_{nullptr};
 };
-TORCH_MODULE(ResidualBlock);
 
 struct ResNetShape {
   std::array<int, 4> blocks{2, 2, 2, 2};
   bool bottleneck = false;
+  bool imagenet_stem = false;  ///< 7x7 with stride 2, then the maximum of 3x3 with stride 2
 };
+
+/// Of "resnet18" and the like; nullopt for another name.
+std::optional<ResNetShape> resnet_shape(const std::string& name);
+
+/// Makes the block from `in` channels to `width` (to four times that in a bottleneck).
+using UnitMaker =
+    std::function<std::shared_ptr<ResidualUnit>(std::int64_t in, std::int64_t width, std::int64_t stride)>;
 
 class ResNet : public Network {
  public:
-  ResNet(const ResNetShape& shape, std::int64_t classes, double width, const BatchNormFunction& function);
+  /// Images are first resized to `image_side` pixels, bilinearly; 0: as they are. An empty `make_unit` makes
+  /// ResidualBlocks.
+  ResNet(const ResNetShape& shape, const NetworkOptions& options, const UnitMaker& make_unit = {});
   torch::Tensor forward(const torch::Tensor& images) override;
 
  private:
+  std::int64_t image_side_;
+  bool max_pool_;
   Convolution conv1_{nullptr};
   BatchNorm bn1_{nullptr};
-  std::vector<ResidualBlock> blocks_;
+  std::vector<std::shared_ptr<ResidualUnit>> blocks_;
   Classifier fc_{nullptr};
 };
 
