@@ -1,0 +1,198 @@
+// The tensor_parallel workload: exact beside serial, checkpoints of any number of ranks, federated rounds.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cstring>
+
+#include "core/error.hpp"
+#include "tests/workloads/memory_context.hpp"
+#include "tests/workloads/rank_threads.hpp"
+#include "workloads/tensor_parallel/training.hpp"
+
+namespace muster::workloads {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Each;
+using ::testing::Gt;
+using ::testing::HasSubstr;
+
+/// A slim ResNet-18 on 48 synthetic images, 4 steps an epoch of 12 images, in fp64.
+Task task(const Parameters& more = {}) {
+  Parameters given{{"network", "resnet18"},   {"width", 0.125}, {"data.samples", 48},
+                   {"data.test_samples", 20}, {"epochs", 2},    {"batch", 12},
+                   {"precision", "fp64"},     {"lr", 0.02},     {"data.classes", 4}};
+  for (const auto& [name, value] : more) given[name] = value;
+  Task result;
+  result.workload = "tensor_parallel";
+  result.parameters = resolve_parameters(tensor_parallel_schema(), given, {});
+  return result;
+}
+
+class TensorParallelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    torch::set_num_threads(1);
+    const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder_ = fs::temp_directory_path() / ("muster-tp-" + name + "-" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  /// Rank 0's metrics.
+  MemoryMetrics train(int ranks, const Task& t, const std::string& place,
+                      const std::function<AfterStep(std::int64_t)>& after = {}) {
+    MemoryMetrics metrics;
+    on_ranks(ranks, [&](Communicator& communicator) {
+      MemoryContext context(t, communicator, folder_ / place, after);
+      train_tensor_parallel(context);
+      if (communicator.rank() == 0) metrics = context.recorded;
+    });
+    return metrics;
+  }
+
+  SafetensorsFile final_weights(const std::string& place) const {
+    return SafetensorsFile(folder_ / place / "final.safetensors");
+  }
+
+  /// Largest difference of any tensor, beside its largest element.
+  static double distance(const SafetensorsFile& a, const SafetensorsFile& b) {
+    EXPECT_EQ(a.tensors().size(), b.tensors().size());
+    double largest = 0;
+    for (const TensorView& view : b.tensors()) {
+      const TensorView* other = a.find(view.name);
+      if (!other || other->shape != view.shape)
+        throw std::logic_error(view.name + " is missing or has another shape");
+      std::vector<double> x(view.bytes.size() / 8), y(x.size());
+      std::memcpy(x.data(), other->bytes.data(), view.bytes.size());
+      std::memcpy(y.data(), view.bytes.data(), view.bytes.size());
+      double difference = 0, size = 1e-300;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        difference = std::max(difference, std::abs(x[i] - y[i]));
+        size = std::max(size, std::abs(y[i]));
+      }
+      largest = std::max(largest, difference / size);
+    }
+    return largest;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(TensorParallelTest, EndsWithTheSerialNetworksWeights) {
+  const auto serial = train(1, task(), "1");
+  for (const int ranks : {2, 3, 4}) {
+    const auto split = train(ranks, task(), std::to_string(ranks));
+    EXPECT_LE(distance(final_weights(std::to_string(ranks)), final_weights("1")), 1e-9);
+    EXPECT_NEAR(split.column("epoch", "test_loss").back(), serial.column("epoch", "test_loss").back(), 1e-9);
+    EXPECT_EQ(split.column("block", "forward_bytes"), split.column("block", "closed_form_forward_bytes"));
+    EXPECT_EQ(split.column("block", "backward_bytes"), split.column("block", "closed_form_backward_bytes"));
+    EXPECT_THAT(split.column("block", "forward_bytes"), Each(Gt(0)));
+    EXPECT_EQ(split.rows.at("block").size(), 16U) << "eight blocks, two epochs";
+    ASSERT_EQ(split.rows.at("memory").size(), static_cast<std::size_t>(ranks));
+    for (const double bytes : split.column("memory", "parameter_bytes")) {
+      const double whole = split.column("memory", "whole_parameter_bytes")[0];
+      EXPECT_LT(bytes, whole * (0.02 + 1.0 / ranks) * 1.1);
+    }
+    EXPECT_EQ(split.column("memory", "gradient_bytes"), split.column("memory", "parameter_bytes"));
+    EXPECT_EQ(split.column("memory", "optimiser_bytes"), split.column("memory", "parameter_bytes"));
+  }
+}
+
+/// Two networks, each in two parts, beside two whole ones: the same batches, the same averages.
+TEST_F(TensorParallelTest, WorksInsideDataParallelism) {
+  train(4, task({{"tp", 2}}), "inside");
+  train(2, task({{"tp", 1}}), "data");
+  EXPECT_LE(distance(final_weights("inside"), final_weights("data")), 1e-9);
+}
+
+TEST_F(TensorParallelTest, ResumesBitForBitAfterAnyStep) {
+  const Task t = task({{"precision", "fp32"}, {"tp", 2}});
+  train(4, t, "whole");
+  for (const std::int64_t stop : {1, 4, 6}) {
+    const std::string place = "stopped-" + std::to_string(stop);
+    train(4, t, place,
+          [stop](std::int64_t step) { return step == stop ? AfterStep::save_and_stop : AfterStep::go_on; });
+    train(4, t, place);
+    EXPECT_EQ(final_weights(place).checksum(), final_weights("whole").checksum()) << stop;
+  }
+}
+
+/// The gang's size is the runner's to refuse; what is in the file is whole.
+TEST_F(TensorParallelTest, ACheckpointServesAnyNumberOfRanks) {
+  train(4, task(), "whole");
+  for (const int ranks : {1, 2, 3}) {
+    const std::string place = std::to_string(ranks);
+    train(4, task(), place,
+          [](std::int64_t step) { return step == 5 ? AfterStep::save_and_stop : AfterStep::go_on; });
+    train(ranks, task(), place);
+    EXPECT_LE(distance(final_weights(place), final_weights("whole")), 1e-9);
+  }
+}
+
+TEST_F(TensorParallelTest, StartsFromPretrainedWeightsAndKeepsTheirScale) {
+  train(2, task({{"epochs", 1}}), "first");
+  const std::string file = (folder_ / "first" / "final.safetensors").string();
+  const auto again = train(2, task({{"epochs", 1}, {"lr", 0.0}, {"pretrained", file}, {"seed", 9}}), "again");
+  const auto serial =
+      train(1, task({{"epochs", 1}, {"lr", 0.0}, {"pretrained", file}, {"seed", 9}}), "serial");
+  EXPECT_LE(distance(final_weights("again"), final_weights("serial")), 1e-9);
+  EXPECT_TRUE(std::ranges::equal(final_weights("again").find("fc.weight")->bytes,
+                                 SafetensorsFile(file).find("fc.weight")->bytes));
+  try {
+    train(2, task({{"pretrained", file}, {"data.classes", 5}}), "other");
+    FAIL() << "another head was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::data);
+    EXPECT_THAT(error.problem(), HasSubstr("fc.weight: 4x64 in the file, 5x64 in the network"));
+  }
+  train(2,
+        task({{"epochs", 1},
+              {"pretrained", file},
+              {"data.classes", 5},
+              {"pretrained_may_differ", Value::List{"fc.*"}}}),
+        "head");
+}
+
+TEST_F(TensorParallelTest, FederatedRoundsMakeOneNetworkOfTheSlices) {
+  // Long enough for running statistics to forget where they began.
+  Parameters rounds{{"mode", "federated"}, {"batch", 8}, {"epochs", 8}, {"evaluate_every", 4}};
+  const auto metrics = train(2, task(rounds), "two");
+  const SafetensorsFile weights = final_weights("two");
+  EXPECT_EQ(weights.find("layer1.0.conv1.weight")->shape, (std::vector<std::int64_t>{8, 8, 3, 3}));
+  EXPECT_THAT(metrics.column("round", "epoch"), ::testing::ElementsAre(4, 8));
+  ASSERT_EQ(metrics.rows.at("norm").size(), 16U);
+  // The sum of two partial results varies more than either.
+  const auto partial = metrics.column("norm", "partial_variance");
+  const auto whole = metrics.column("norm", "whole_variance");
+  double ratio = 0;
+  for (std::size_t i = 8; i < 16; ++i) ratio += whole[i] / partial[i] / 8;
+  EXPECT_GT(ratio, 1.2);
+  rounds["rebalance"] = true;
+  const auto rebalanced = train(2, task(rounds), "rebalanced");
+  EXPECT_LT(rebalanced.column("epoch", "test_loss").back(), metrics.column("epoch", "test_loss").back());
+}
+
+TEST_F(TensorParallelTest, FederatedOnOneRankIsSerialTraining) {
+  train(1, task(), "serial");
+  train(1, task({{"mode", "federated"}}), "federated");
+  EXPECT_EQ(final_weights("federated").checksum(), final_weights("serial").checksum());
+}
+
+TEST_F(TensorParallelTest, RefusesWhatDoesNotGoTogether) {
+  for (const Parameters& wrong : {Parameters{{"mode", "federated"}, {"tp", 2}},
+                                  {{"rebalance", true}},
+                                  {{"pretrained", ""}},
+                                  {{"tp", 3}}}) {
+    try {
+      train(4, task(wrong), "wrong");
+      FAIL() << "was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::config) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace muster::workloads

@@ -1,0 +1,227 @@
+#include "workloads/tensor_parallel/exact_strategy.hpp"
+
+#include <sys/resource.h>
+
+#include <array>
+#include <chrono>
+
+#include "core/counted.hpp"
+#include "core/error.hpp"
+#include "workloads/common/training_state.hpp"
+#include "workloads/tensor_parallel/block_shapes.hpp"
+
+namespace muster::workloads {
+namespace {
+
+/// "model.NAME" and "momentum.NAME" are of NAME's shape.
+std::string parameter_of(const std::string& name) {
+  for (const std::string prefix : {"model.", "momentum."}) {
+    if (name.starts_with(prefix)) return name.substr(prefix.size());
+  }
+  return name;
+}
+
+std::int64_t bytes_of(const NamedTensors& tensors) {
+  std::int64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += static_cast<std::int64_t>(tensor.nbytes());
+  return bytes;
+}
+
+Traffic operator+(Traffic a, const Traffic& b) {
+  a.bytes_sent += b.bytes_sent;
+  a.bytes_received += b.bytes_received;
+  a.payload_bytes += b.payload_bytes;
+  a.collectives += b.collectives;
+  a.busy_seconds += b.busy_seconds;
+  a.wait_seconds += b.wait_seconds;
+  return a;
+}
+
+}  // namespace
+
+Communicator& ExactStrategy::data_ranks(Communicator& all) {
+  all_ = &all;
+  const int tp = options_.ranks_per_network == 0 ? all.size() : options_.ranks_per_network;
+  if (all.size() % tp != 0) {
+    throw Error(ExitCode::config,
+                "tp = " + std::to_string(tp) + " ranks a network do not divide " +
+                    std::to_string(all.size()) + " ranks",
+                "choose a divisor, or 0 for all");
+  }
+  if (tp < all.size()) own_tensor_ranks_ = all.split(all.rank() / tp, all.rank());
+  own_data_ranks_ = all.split(all.rank() % tp, all.rank());
+  group_.emplace(own_tensor_ranks_ ? *own_tensor_ranks_ : all);
+  return *own_data_ranks_;
+}
+
+std::shared_ptr<Network> ExactStrategy::network(const NetworkOptions& options,
+                                                const ImageParameters& parameters) {
+  const auto whole = whole_start(options, parameters, options_, loaded_);
+  const NamedTensors from = named_tensors(*whole);
+  shapes_ = shapes_of(from);
+  auto part = make_split_resnet(options, *group_);
+  part->to(parameters.precision.parameters);
+  const NamedTensors to = named_tensors(*part);
+  MUSTER_ASSERT(from.size() == to.size());
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    MUSTER_ASSERT(from[i].first == to[i].first);
+    copy_part(from[i].second, to[i].second, *group_);
+  }
+  return part;
+}
+
+NamedTensors ExactStrategy::to_file(NamedTensors tensors) {
+  for (auto& [name, tensor] : tensors) tensor = gather_whole(tensor, shapes_.at(parameter_of(name)), *group_);
+  return tensors;
+}
+
+void ExactStrategy::from_file(const NamedTensors& tensors, const SafetensorsFile& file) {
+  for (const auto& [name, tensor] : tensors) {
+    const torch::Tensor whole = torch::empty(shapes_.at(parameter_of(name)), tensor.options());
+    restore({{name, whole}}, file);
+    copy_part(whole, tensor, *group_);
+  }
+}
+
+Traffic ExactStrategy::traffic(const Communicator& all) const {
+  Traffic sum = all.traffic() + own_data_ranks_->traffic();
+  return own_tensor_ranks_ ? sum + own_tensor_ranks_->traffic() : sum;
+}
+
+std::vector<MetricTable> ExactStrategy::tables() const {
+  const auto whole = [](const char* name, const char* unit, const char* help) {
+    return MetricColumn{name, MetricType::integer, unit, help};
+  };
+  const auto real = [](const char* name, const char* unit, const char* help) {
+    return MetricColumn{name, MetricType::floating, unit, help};
+  };
+  return {
+      {"block",
+       {whole("epoch", "1", "counts from 1"), whole("block", "1", "index, from the stem on"),
+        real("forward_wait_seconds", "s",
+             "rank 0 waiting for the sums after conv2, in the epoch's training steps"),
+        real("backward_wait_seconds", "s", "rank 0 waiting for the sums of the input's gradient"),
+        whole("forward_bytes", "B", "of the tensors that were summed after conv2"),
+        whole("backward_bytes", "B", "of the input gradients that were summed"),
+        whole("closed_form_forward_bytes", "B", "images * channels * height * width * bytes an element"),
+        whole("closed_form_backward_bytes", "B", "likewise, of the block's input")}},
+      {"memory",
+       {whole("rank", "1", "index"), whole("parameter_bytes", "B", "of this rank's part"),
+        whole("gradient_bytes", "B", "likewise"), whole("optimiser_bytes", "B", "likewise"),
+        whole("whole_parameter_bytes", "B", "of the network on one rank"),
+        whole("peak_resident_bytes", "B", "of the process: data, libraries and activations too")}},
+  };
+}
+
+void ExactStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint*) {
+  parts_.emplace(parts);
+  blocks_ = split_blocks(parts.network);
+  if (!loaded_.empty()) parts.context.log(loaded_);
+  parts.context.log("networks held together by " + counted(group_->size(), "rank") + ": " +
+                    std::to_string(own_data_ranks_->size()));
+}
+
+std::vector<ExactStrategy::BlockCost> ExactStrategy::costs() const {
+  std::vector<BlockCost> costs;
+  for (const auto& [name, block] : blocks_) costs.push_back({block->forward_cost(), block->backward_cost()});
+  return costs;
+}
+
+/// Seconds that it took.
+double ExactStrategy::average_gradients() {
+  if (own_data_ranks_->size() == 1) return 0;
+  const torch::NoGradGuard no_grad;
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<torch::Tensor> gradients;
+  for (const auto& parameter : parts_->network.parameters()) gradients.push_back(parameter.grad());
+  std::vector<torch::Tensor> flat;
+  for (const auto& gradient : gradients) flat.push_back(gradient.flatten());
+  const torch::Tensor message = torch::cat(flat);
+  own_data_ranks_
+      ->all_reduce(message.mutable_data_ptr(), static_cast<std::size_t>(message.numel()),
+                   dtype_of(message.scalar_type()), ReduceOp::sum)
+      ->wait();
+  std::int64_t at = 0;
+  for (auto& gradient : gradients) {
+    gradient.copy_(message.narrow(0, at, gradient.numel()).view_as(gradient)).div_(own_data_ranks_->size());
+    at += gradient.numel();
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double ExactStrategy::backward(const torch::Tensor& loss) {
+  auto sum = loss.item<double>();
+  const PendingWork summed = own_data_ranks_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  const auto waited = [&] {
+    double seconds = 0;
+    for (const BlockCost& cost : costs()) seconds += cost.forward.wait_seconds + cost.backward.wait_seconds;
+    return seconds;
+  };
+  loss.backward();
+  const double now = waited();  // With what the forward pass waited, since the step before.
+  exposed_seconds_ = now - waited_before_ + average_gradients();
+  waited_before_ = now;
+  summed->wait();
+  return sum / own_data_ranks_->size();
+}
+
+void ExactStrategy::after_step(const StepPlace& place) {
+  ++steps_;
+  if (place.step % place.steps_per_epoch == 0) append_blocks(place.epoch);
+  if (place.step == place.total_steps) append_memory();
+}
+
+void ExactStrategy::append_blocks(std::int64_t epoch) {
+  const ImageParameters& p = parts_->parameters;
+  const auto shapes = block_shapes(p);
+  const std::int64_t images = steps_ * p.batch / own_data_ranks_->size();
+  const auto width = static_cast<std::int64_t>(c10::elementSize(p.precision.images));
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    SumCost& forward = blocks_[i].second->forward_cost();
+    SumCost& backward = blocks_[i].second->backward_cost();
+    const bool sums = group_->size() > 1;
+    parts_->context.metrics().append(
+        "block",
+        {epoch, static_cast<std::int64_t>(i), forward.wait_seconds, backward.wait_seconds, forward.bytes,
+         backward.bytes, sums ? images * shapes[i].output_elements * width : std::int64_t{0},
+         sums ? images * shapes[i].input_elements * width : std::int64_t{0}});
+    forward = {};
+    backward = {};
+  }
+  steps_ = 0;
+  waited_before_ = 0;
+}
+
+void ExactStrategy::append_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const NamedTensors parameters = named_parameters(parts_->network);
+  std::int64_t gradients = 0;
+  for (const auto& [name, tensor] : parameters)
+    gradients += tensor.grad().defined() ? static_cast<std::int64_t>(tensor.grad().nbytes()) : 0;
+  std::int64_t whole = 0;
+  for (const auto& [name, tensor] : parameters) {
+    std::int64_t elements = 1;
+    for (const std::int64_t extent : shapes_.at(name)) elements *= extent;
+    whole += elements * static_cast<std::int64_t>(tensor.element_size());
+  }
+  const std::array<std::int64_t, 5> own{bytes_of(parameters), gradients, bytes_of(parts_->optimiser.state()),
+                                        whole, static_cast<std::int64_t>(usage.ru_maxrss) * 1024};
+  std::vector<std::int64_t> all(own.size() * static_cast<std::size_t>(all_->size()));
+  all_->all_gather(own.data(), sizeof own, all.data())->wait();
+  for (int r = 0; r < all_->size(); ++r) {
+    const auto* row = all.data() + static_cast<std::size_t>(r) * own.size();
+    parts_->context.metrics().append("memory", {std::int64_t{r}, row[0], row[1], row[2], row[3], row[4]});
+  }
+}
+
+void ExactStrategy::before_test() { before_test_ = costs(); }
+
+void ExactStrategy::after_test() {
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    blocks_[i].second->forward_cost() = before_test_[i].forward;
+    blocks_[i].second->backward_cost() = before_test_[i].backward;
+  }
+}
+
+}  // namespace muster::workloads

@@ -1,0 +1,204 @@
+#include "workloads/tensor_parallel/federated_strategy.hpp"
+
+#include <chrono>
+
+#include "core/error.hpp"
+#include "workloads/common/training_state.hpp"
+
+namespace muster::workloads {
+namespace {
+
+constexpr std::int64_t kRebalanceBatch = 64;
+
+/// Seconds of `work`.
+template <class Work>
+double timed(const Work& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// The norms behind the sums ("layer1.0.bn2"), in order.
+std::vector<BatchNormImpl*> norms_after_sums(torch::nn::Module& network) {
+  std::vector<BatchNormImpl*> norms;
+  for (const auto& item : network.named_modules()) {
+    auto* norm = item.value()->as<BatchNormImpl>();
+    if (norm && item.key().starts_with("layer") && item.key().ends_with(".bn2")) norms.push_back(norm);
+  }
+  return norms;
+}
+
+struct Statistics {
+  torch::Tensor mean, variance;
+};
+
+}  // namespace
+
+Communicator& FederatedStrategy::data_ranks(Communicator& all) {
+  all_ = &all;
+  group_.emplace(all, /*sums=*/false);
+  return all;
+}
+
+std::shared_ptr<Network> FederatedStrategy::network(const NetworkOptions& options,
+                                                    const ImageParameters& parameters) {
+  whole_ = whole_start(options, parameters, options_, loaded_);
+  auto part = make_split_resnet(options, *group_);
+  whole_->eval();
+  part->to(parameters.precision.parameters);
+  const NamedTensors from = named_tensors(*whole_);
+  const NamedTensors to = named_tensors(*part);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    MUSTER_ASSERT(from[i].first == to[i].first);
+    copy_part(from[i].second, to[i].second, *group_);
+  }
+  return part;
+}
+
+std::vector<MetricTable> FederatedStrategy::tables() const {
+  const auto whole = [](const char* name, const char* unit, const char* help) {
+    return MetricColumn{name, MetricType::integer, unit, help};
+  };
+  const auto real = [](const char* name, const char* unit, const char* help) {
+    return MetricColumn{name, MetricType::floating, unit, help};
+  };
+  return {
+      {"round",
+       {whole("epoch", "1", "at whose end the network was put together"),
+        real("average_seconds", "s", "averaging what all ranks hold, at the newest round's end"),
+        real("concatenate_seconds", "s", "putting the slices side by side"),
+        real("rebalance_seconds", "s", "estimating bn2's statistics on the sum")}},
+      {"norm",
+       {whole("epoch", "1", "likewise"), whole("block", "1", "index, from the stem on"),
+        real("partial_variance", "1",
+             "mean over channels of bn2's running variance, fitted on partial results"),
+        real("whole_variance", "1", "likewise, estimated on the sum, which the tested network meets"),
+        real("mean_shift", "1",
+             "mean over channels of the means' distance, in partial standard deviations")}},
+  };
+}
+
+void FederatedStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
+  parts_.emplace(parts);
+  if (checkpoint) epoch_ = std::stoll(checkpoint->metadata.at("federated_epoch"));
+  if (!loaded_.empty()) parts.context.log(loaded_);
+  parts.context.log("federated rounds of " + std::to_string(options_.round_epochs) + " epochs over " +
+                    std::to_string(group_->size()) + " slices" +
+                    (options_.rebalance ? ", bn2 re-estimated" : ""));
+}
+
+double FederatedStrategy::backward(const torch::Tensor& loss) {
+  auto sum = loss.item<double>();
+  const PendingWork summed = all_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  loss.backward();
+  summed->wait();
+  return sum / all_->size();
+}
+
+void FederatedStrategy::after_step(const StepPlace& place) {
+  epoch_ = place.epoch;
+  step_ = place.step;
+  const bool epoch_ends = place.step % place.steps_per_epoch == 0;
+  if ((epoch_ends && place.epoch % options_.round_epochs == 0) || place.step == place.total_steps)
+    average_seconds_ = timed([&] { average_whole_tensors(); });
+}
+
+/// What all ranks hold becomes its mean; slices stay.
+void FederatedStrategy::average_whole_tensors() {
+  const torch::NoGradGuard no_grad;
+  const NamedTensors own = named_tensors(parts_->network);
+  const NamedTensors whole = named_tensors(*whole_);
+  std::vector<torch::Tensor> same;
+  std::vector<torch::Tensor> flat;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (own[i].second.sizes() != whole[i].second.sizes() || group_->size() == 1) continue;
+    same.push_back(own[i].second);
+    flat.push_back(own[i].second.detach().flatten());
+  }
+  if (same.empty()) return;
+  const torch::Tensor message = torch::cat(flat);
+  all_->all_reduce(message.mutable_data_ptr(), static_cast<std::size_t>(message.numel()),
+                   dtype_of(message.scalar_type()), ReduceOp::sum)
+      ->wait();
+  message.div_(group_->size());
+  std::int64_t at = 0;
+  for (torch::Tensor& tensor : same) {
+    tensor.copy_(message.narrow(0, at, tensor.numel()).view_as(tensor));
+    at += tensor.numel();
+  }
+}
+
+/// The tested network: slices side by side, and the first rank's of what all hold.
+void FederatedStrategy::concatenate() {
+  const torch::NoGradGuard no_grad;
+  const NamedTensors own = named_tensors(parts_->network);
+  const NamedTensors whole = named_tensors(*whole_);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    torch::Tensor target = whole[i].second;
+    target.copy_(gather_whole(own[i].second, target.sizes().vec(), *group_));
+    if (target.sizes() == own[i].second.sizes())
+      all_->broadcast(target.mutable_data_ptr(), target.nbytes(), 0)->wait();
+  }
+}
+
+/// Re-estimates bn2's statistics of the tested network, records both, and keeps the new ones where asked.
+void FederatedStrategy::rebalance() {
+  const torch::NoGradGuard no_grad;
+  const auto norms = norms_after_sums(*whole_);
+  std::vector<Statistics> partial, estimated;
+  for (const BatchNormImpl* norm : norms) {
+    partial.push_back({norm->running_mean.clone(), norm->running_var.clone()});
+    estimated.push_back({torch::zeros_like(norm->running_mean), torch::zeros_like(norm->running_var)});
+  }
+  std::vector<torch::Tensor> kept;
+  for (const auto& buffer : whole_->buffers()) kept.push_back(buffer.clone());
+  const std::int64_t images = std::min(options_.rebalance_images, parts_->data.train.size());
+  std::int64_t batches = 0;
+  whole_->train();
+  for (std::int64_t begin = 0; begin < images; begin += kRebalanceBatch) {
+    for (BatchNormImpl* norm : norms) {
+      norm->running_mean.zero_();
+      norm->running_var.zero_();
+    }
+    whole_->forward(parts_->batches.evaluation_batch(parts_->data.train, begin,
+                                                     std::min(begin + kRebalanceBatch, images)));
+    // From zero, one update leaves momentum times the batch's own.
+    for (std::size_t i = 0; i < norms.size(); ++i) {
+      estimated[i].mean += norms[i]->running_mean / kNormMomentum;
+      estimated[i].variance += norms[i]->running_var / kNormMomentum;
+    }
+    ++batches;
+  }
+  whole_->eval();
+  auto buffers = whole_->buffers();
+  for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i].copy_(kept[i]);
+  for (std::size_t i = 0; i < norms.size(); ++i) {
+    estimated[i].mean /= static_cast<double>(batches);
+    estimated[i].variance /= static_cast<double>(batches);
+    const torch::Tensor shift =
+        (estimated[i].mean - partial[i].mean).abs() / (partial[i].variance + kNormEpsilon).sqrt();
+    parts_->context.metrics().append(
+        "norm", {epoch_, static_cast<std::int64_t>(i), partial[i].variance.mean().item<double>(),
+                 estimated[i].variance.mean().item<double>(), shift.mean().item<double>()});
+    if (!options_.rebalance) continue;
+    norms[i]->running_mean.copy_(estimated[i].mean);
+    norms[i]->running_var.copy_(estimated[i].variance);
+  }
+}
+
+StrategyState FederatedStrategy::state() const {
+  StrategyState state;
+  state.metadata["federated_epoch"] = std::to_string(epoch_);
+  return state;
+}
+
+void FederatedStrategy::before_test() {
+  if (assembled_at_ == step_) return;  // The last epoch's test was of what is written now.
+  assembled_at_ = step_;
+  const double concatenate_seconds = timed([&] { concatenate(); });
+  const double rebalance_seconds = timed([&] { rebalance(); });
+  parts_->context.metrics().append("round",
+                                   {epoch_, average_seconds_, concatenate_seconds, rebalance_seconds});
+}
+
+}  // namespace muster::workloads
