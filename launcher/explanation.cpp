@@ -3,10 +3,12 @@
 #include <set>
 
 #include "core/counted.hpp"
+#include "core/file_end.hpp"
 #include "core/journal.hpp"
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/gang_progress.hpp"
 #include "launcher/submission_report.hpp"
+#include "slurm/output_notes.hpp"
 
 namespace muster {
 
@@ -131,9 +133,16 @@ std::string words_of_job(const RunJob& job, const JobStatus& status, const Ahead
     const auto ahead = ahead_of(status);
     if (ahead) words += *ahead == 0 ? "; it is the next" : "; " + counted(*ahead, "job") + " ahead";
   }
-  if (status.restarts > 0)
-    words += " (it was put back into the queue " + counted(status.restarts, "time") + ")";
-  return words;
+  if (status.restarts == 0) return words;
+  words += " (it was put back into the queue " + counted(status.restarts, "time");
+  const bool in_array = job.submission.kind == SubmissionKind::array;
+  const int task = job.submission.first + (in_array ? std::atoi(status.array_task.c_str()) : 0);
+  JobStatus before;
+  before.state = state_noted_in(read_end(output_of(job.submission, task), kNotesWithin));
+  // "Cancelled" says no more than that.
+  if (!before.state.empty() && end_of(before.state) != JobEnd::cancelled)
+    words += "; before that it " + words_of(before);
+  return words + ")";
 }
 
 Explanation explain(const TaskStatus& task, const RunJobs& jobs, int running, bool driven,
@@ -150,8 +159,10 @@ Explanation explain(const TaskStatus& task, const RunJobs& jobs, int running, bo
   std::string why = is_state(task, TaskState::failed)    ? "failed"
                     : is_state(task, TaskState::stopped) ? "was stopped"
                                                          : "was interrupted: its gang is gone";
-  if (!task.detail.empty()) why += ": " + task.detail;
   const bool waits_again = task.job_status && phase_of(task.job_status->state) != JobPhase::ended;
+  // Of one that waits again the detail may be just that.
+  const bool says_more = !task.detail.empty() && !(waits_again && task.detail == words_of(*task.job_status));
+  if (says_more) why += ": " + task.detail;
   if (waits_again && !is_state(task, TaskState::failed)) {
     const Explanation next = explain_waiting(task, job, running, driven, ahead_of);
     return {why + "; it " + next.why, next.advice};

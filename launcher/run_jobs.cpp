@@ -7,6 +7,7 @@
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/file_end.hpp"
 #include "launcher/launcher_claim.hpp"
 #include "slurm/output_notes.hpp"
 
@@ -25,7 +26,7 @@ std::vector<JobStatus> noted_in_output(const RunPaths& run, const Submission& su
     const std::string name = item->path().filename().string();
     if (!name.starts_with(begin)) continue;
     JobStatus status;
-    status.state = state_noted_in(read_text(item->path()));
+    status.state = state_noted_in(read_end(item->path(), kNotesWithin));
     if (status.state.empty()) continue;
     status.job = status.own_id = *submission.job;
     status.name = submission.request.name;

@@ -6,10 +6,12 @@
 #include "core/counted.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/file_end.hpp"
 #include "core/unix_time.hpp"
 #include "launcher/run_folder.hpp"
 #include "launcher/task_outputs.hpp"
 #include "results/metric_sink.hpp"
+#include "slurm/output_notes.hpp"
 
 namespace muster {
 
@@ -315,6 +317,8 @@ void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
   end.asked_to_stop = std::filesystem::exists(attempt.stop_request());
   end.exit = view.exit;
   end.failure = leading_failure(attempt, view.exit ? view.exit->exit_code : 0);
+  if (view.order && view.order->ranks_report)
+    end.noted = state_noted_in(read_end(attempt.log(), kNotesWithin));
   const Verdict verdict = judge(end);
   task.reason = verdict.reason;
   judge_hosts(task, view, verdict);

@@ -53,6 +53,14 @@ Verdict judge(const EndOfAttempt& end) {
   const int code = end.exit->exit_code;
   if (end.exit->never_started && !end.asked_to_stop)
     return {Ending::failed, code, true, "Slurm did not start it: log.txt has srun's words", true};
+  if (code != 0 && code != static_cast<int>(ExitCode::stopped)) {
+    if (end.noted == "PREEMPTED") return {Ending::stopped, code, false, "preempted, without saving"};
+    if (end.noted == "TIMEOUT")
+      return {Ending::stopped, code, false, "ran into its job's time limit, without saving"};
+    if (end.noted == "OUT_OF_MEMORY")
+      return {Ending::failed, code, true,
+              "took more memory than its job has: ask for more (mem under [slurm]), or use less"};
+  }
   if (end.exit->lost_ranks) {
     if (end.asked_to_stop)
       return {Ending::stopped, code, false, "was told to stop, and Slurm lost ranks of it"};

@@ -22,14 +22,15 @@ struct EndOfAttempt {
   bool is_exec = false;            ///< a command of the user's: only 0 and 75 mean what they mean to muster
   bool asked_to_stop = false;      ///< there is a stop file
   std::optional<ExitRecord> exit;  ///< none: the gang vanished
+  std::string noted;               ///< what Slurm wrote into the log when it ended it: as state_noted_in
   std::optional<FailureRecord> failure;  ///< of the rank that speaks for the gang
 };
 
 /// Causes that a second try cannot change are never retried: configuration, data, divergence, a plugin,
 /// checkpoints that cannot be read, resources, bugs. What came from outside (a signal, a lost process, a full
 /// disk that may have been cleared) is. A gang that ends by a signal after it was asked to stop has stopped,
-/// not failed. What Slurm did not start (its controller is away, the job is being requeued) says nothing of
-/// the task.
+/// not failed; so has one whose job Slurm ends. What Slurm did not start (its controller is away, the job is
+/// being requeued) says nothing of the task.
 Verdict judge(const EndOfAttempt& end);
 
 }  // namespace muster

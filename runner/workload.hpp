@@ -22,7 +22,7 @@
 namespace muster {
 
 /// Raised whenever this header or one that it includes changes in a way that a compiled plugin would notice.
-inline constexpr int kWorkloadAbi = 1;
+inline constexpr int kWorkloadAbi = 2;
 
 /// Where this rank computes. The CPU set is already bound.
 struct Device {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "launcher/job_watch.hpp"
 #include "tests/launcher/fake_batch_system.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -114,6 +116,11 @@ TEST(Explanation, AStoppedTaskWhoseJobWaitsAgainSaysBoth) {
             "was stopped: saved and stopped; it waits: job 17 waits for its begin time");
 }
 
+TEST(Explanation, WhatItWaitsForIsSaidOnce) {
+  EXPECT_EQ(why("stopped", jobs_with("PENDING", "BeginTime"), "waits for its begin time"),
+            "was stopped; it waits: job 17 waits for its begin time");
+}
+
 TEST(Explanation, AFailureIsItsReason) {
   EXPECT_EQ(why("failed", jobs_with("COMPLETED"), "rank 0: the loss is NaN"),
             "failed: rank 0: the loss is NaN");
@@ -124,6 +131,21 @@ TEST(Explanation, OneThatWasPutBackIntoTheQueueSaysHowOften) {
   jobs.jobs[0].parts[0].restarts = 2;
   EXPECT_EQ(words_of_job(jobs.jobs[0], jobs.jobs[0].parts[0], kUnknown),
             "runs on n2 (it was put back into the queue 2 times)");
+}
+
+TEST(Explanation, OneThatWasPutBackIntoTheQueueSaysWhyWhereSlurmWroteIt) {
+  const TemporaryFolder folder;
+  RunJobs jobs = jobs_with("PENDING", "BeginTime");
+  RunJob& job = jobs.jobs[0];
+  job.submission.request.output = folder.path() / "slurm-%j.out";
+  std::ofstream(folder.path() / "slurm-17.out") << "[task-0] a line\nslurmstepd-n2: error: *** JOB 17 ON n2 "
+                                                   "CANCELLED AT 2026-03-01T12:00:00 DUE TO PREEMPTION "
+                                                   "***\n";
+  job.parts[0].restarts = 1;
+  EXPECT_EQ(words_of_job(job, job.parts[0], kUnknown),
+            "waits for its begin time (it was put back into the queue 1 time; before that it gave way to "
+            "another job "
+            "(preempted))");
 }
 
 TEST(JobLines, CountAnArraysElements) {

@@ -53,6 +53,31 @@ TEST(Verdict, StorageAndUnknownCrashesAreRetried) {
   EXPECT_TRUE(judge(EndOfAttempt{}).retry) << "vanished";
 }
 
+TEST(Verdict, AGangWhoseJobSlurmEndsHasStopped) {
+  EndOfAttempt end = end_with(128 + SIGTERM);
+  end.noted = "PREEMPTED";
+  EXPECT_EQ(judge(end).ending, Ending::stopped);
+  EXPECT_THAT(judge(end).reason, HasSubstr("preempted"));
+  end.exit->lost_ranks = true;
+  EXPECT_EQ(judge(end).ending, Ending::stopped) << "the step's ranks were killed";
+  end.noted = "TIMEOUT";
+  EXPECT_THAT(judge(end).reason, HasSubstr("time limit"));
+  end = end_with(75);
+  end.noted = "PREEMPTED";
+  EXPECT_EQ(judge(end).reason, "saved and stopped");
+  end = end_with(0);
+  end.noted = "TIMEOUT";
+  EXPECT_EQ(judge(end).ending, Ending::done) << "it had just ended";
+}
+
+TEST(Verdict, MemoryThatSlurmRefusedIsNamed) {
+  EndOfAttempt end = end_with(128 + SIGKILL);
+  end.noted = "OUT_OF_MEMORY";
+  EXPECT_EQ(judge(end).ending, Ending::failed);
+  EXPECT_TRUE(judge(end).retry);
+  EXPECT_THAT(judge(end).reason, HasSubstr("mem under [slurm]"));
+}
+
 TEST(Verdict, WhatSlurmDidNotStartSaysNothingOfTheTask) {
   EndOfAttempt end = end_with(1);
   end.exit->never_started = true;

@@ -129,6 +129,10 @@ class Trial:
         tasks = self.tasks()
         return len(tasks) == 4 and all((task / "done.json").exists() for task in tasks)
 
+    def explained(self) -> str:
+        """What `muster explain` says of the first task."""
+        return self.cluster.run(MUSTER, "explain", "0", "--runs", self.runs, cwd=self.folder).stdout.strip()
+
     def finish(self, seconds: float) -> None:
         """Waits till all is done; submits again where nothing of the run is left in the queue."""
         deadline = time.monotonic() + seconds
@@ -230,6 +234,7 @@ def preempted(trial: Trial) -> None:
         "sbatch", "--partition=high", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5"
     )
     wait_until(lambda: trial.cluster.state(job) != "RUNNING", 60, "preemption")
+    wait_until(lambda: "preempted" in trial.explained(), 20, "`muster explain` names the preemption")
 
 
 def node_crashed(trial: Trial) -> None:
@@ -451,6 +456,7 @@ def main() -> None:
                     trial = Trial(cluster, place, plugin, seconds, slurm, arguments.plain)
                     try:
                         happens(trial)
+                        print("  explained: " + trial.explained().replace("\n", "\n    "))
                         trial.finish(60 + 4 * seconds)
                         trial.wait_for_empty_queue()
                         facts = judged(trial, expected)
