@@ -145,8 +145,29 @@ class Plain9(nn.Module):
         return self.linear(torch.max_pool2d(x, 4).flatten(1)) * 0.125
 
 
+class AlexNet(nn.Module):
+    """Five 3x3 convolutions with batch normalisation, pooled after the first, second and last."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = [3, width, 3 * width, 6 * width, 4 * width, 4 * width]
+        self.layers = nn.ModuleList(
+            conv_bn_relu(a, b, True) for a, b in zip(channels[:-1], channels[1:], strict=True)
+        )
+        self.linear = nn.Linear(4 * width, 10, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i in (0, 1, 4):
+                x = torch.max_pool2d(x, 2)
+        return self.linear(torch.max_pool2d(x, 4).flatten(1)) * 0.125
+
+
 def build(metadata: dict[str, str]) -> nn.Module:
     name, width = metadata["network"], int(64 * float(metadata["width"]))
+    if name == "alexnet":
+        return AlexNet(width)
     if name == "resnet20":
         return CifarResNet(3, width // 4)
     if name == "resnet9":

@@ -183,13 +183,12 @@ TEST_P(PeerPython, TakesTheSameTrainingSteps) {
   std::filesystem::remove(file);
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, PeerPython,
-                         ::testing::Combine(::testing::Values("resnet9", "resnet18", "resnet34", "resnet50",
-                                                              "plain9", "resnet20", "imagenet_resnet34"),
-                                            ::testing::Values("fp32", "fp64")),
-                         [](const auto& info) {
-                           return std::get<0>(info.param) + "_" + std::get<1>(info.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Networks, PeerPython,
+    ::testing::Combine(::testing::Values("resnet9", "resnet18", "resnet34", "resnet50", "plain9", "alexnet",
+                                         "resnet20", "imagenet_resnet34"),
+                       ::testing::Values("fp32", "fp64")),
+    [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
 
 }  // namespace
 }  // namespace muster::workloads

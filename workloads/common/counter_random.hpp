@@ -13,7 +13,11 @@ enum class RandomStream : std::uint32_t {
   augmentation = 2,
   synthetic_class = 3,
   synthetic_sample = 4,
-  dropout = 5
+  dropout = 5,
+  rounding = 6,       ///< of quantised gradients; the rank lies above the lowest 8 bits
+  rounding_tail = 7,  ///< further bits of the same
+  selection = 8,      ///< of gradient elements
+  powersgd = 9
 };
 
 /// Four uniform 32-bit numbers of (seed, stream, a, b). `a` counts to 2^32 - 1 (an epoch), `b` to 2^32 - 1 (a

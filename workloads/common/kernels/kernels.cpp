@@ -49,10 +49,23 @@ const Kernels& choose() {
   return base::table();
 }
 
+const CompressionKernels& choose_compression() {
+#if defined(__x86_64__)
+  if (level() == Level::avx512) return avx512::compression();
+  if (level() == Level::avx2) return avx2::compression();
+#endif
+  return base::compression();
+}
+
 }  // namespace
 
 const Kernels& kernels() {
   static const Kernels& chosen = choose();
+  return chosen;
+}
+
+const CompressionKernels& compression_kernels() {
+  static const CompressionKernels& chosen = choose_compression();
   return chosen;
 }
 

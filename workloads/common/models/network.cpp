@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/layers/convolution.hpp"
+#include "workloads/common/models/alexnet.hpp"
 #include "workloads/common/models/cifar_resnet.hpp"
 #include "workloads/common/models/cnn.hpp"
 #include "workloads/common/models/resnet.hpp"
@@ -19,6 +20,7 @@ std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed
     return std::make_shared<ResNet9>(options.classes, options.width, true, options.batch_norm);
   if (name == "plain9")
     return std::make_shared<ResNet9>(options.classes, options.width, false, options.batch_norm);
+  if (name == "alexnet") return std::make_shared<AlexNet>(options.classes, options.width, options.batch_norm);
   if (name == "cnn") return std::make_shared<Cnn>(options.classes, options.width, seed);
   if (const auto shape = resnet_shape(name)) return std::make_shared<ResNet>(*shape, options);
   for (const auto& [cifar_name, blocks] : kCifarResNets) {
@@ -33,8 +35,9 @@ std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed
 
 const std::vector<std::string>& network_names() {
   static const std::vector<std::string> names{
-      "resnet9",  "resnet18", "resnet34",          "resnet50",          "plain9", "resnet20", "resnet32",
-      "resnet44", "resnet56", "imagenet_resnet18", "imagenet_resnet34", "cnn"};
+      "resnet9",           "resnet18",          "resnet34", "resnet50", "plain9",
+      "alexnet",           "resnet20",          "resnet32", "resnet44", "resnet56",
+      "imagenet_resnet18", "imagenet_resnet34", "cnn"};
   return names;
 }
 

@@ -32,7 +32,7 @@ struct NetworkOptions {
 };
 
 /// Names that make_network knows: "resnet9", "resnet18", "resnet34", "resnet50", "plain9" (ResNet-9 without
-/// batch normalisation), "cnn" (the small one of Keras' example), the CIFAR family "resnet20", "resnet32",
+/// batch normalisation), "alexnet", "cnn" (the small one of Keras' example), the CIFAR family "resnet20", "resnet32",
 /// "resnet44", "resnet56", and with torchvision's stem for ImageNet "imagenet_resnet18" and
 /// "imagenet_resnet34", which are meant for an image_side of 224.
 const std::vector<std::string>& network_names();
