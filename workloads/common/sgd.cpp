@@ -20,9 +20,9 @@ void update(const torch::Tensor& weight, const torch::Tensor& gradient, const to
 }
 
 template <class Real>
-SgdStep<Real> typed(double rate, const SgdOptions& options, bool first) {
-  return {static_cast<Real>(rate), static_cast<Real>(options.momentum),
-          static_cast<Real>(options.weight_decay), options.nesterov, first};
+SgdStep<Real> typed(double rate, const SgdOptions& options, double decay, bool first) {
+  return {static_cast<Real>(rate), static_cast<Real>(options.momentum), static_cast<Real>(decay),
+          options.nesterov, first};
 }
 
 }  // namespace
@@ -47,9 +47,10 @@ void Sgd::step(double rate) {
     if (!parameter.grad().defined()) continue;
     const auto gradient = parameter.grad().contiguous();
     const auto momentum = momentum_.empty() ? torch::Tensor() : momentum_[i].second;
+    const double decay = parameter.dim() > 1 || options_.decay_vectors ? options_.weight_decay : 0;
     MUSTER_ASSERT(parameter.is_contiguous());
     if (!parameter.is_cpu()) {
-      auto g = gradient.add(parameter, options_.weight_decay);
+      auto g = gradient.add(parameter, decay);
       if (momentum.defined()) {
         const auto m = momentum;
         m.mul_(began_ ? options_.momentum : 0).add_(g);
@@ -59,9 +60,9 @@ void Sgd::step(double rate) {
       continue;
     }
     if (parameter.scalar_type() == torch::kFloat64) {
-      update(parameter, gradient, momentum, typed<double>(rate, options_, !began_), kernels().sgd_f64);
+      update(parameter, gradient, momentum, typed<double>(rate, options_, decay, !began_), kernels().sgd_f64);
     } else {
-      update(parameter, gradient, momentum, typed<float>(rate, options_, !began_), kernels().sgd_f32);
+      update(parameter, gradient, momentum, typed<float>(rate, options_, decay, !began_), kernels().sgd_f32);
     }
     // The kernel wrote behind autograd's back: working copies go by the version.
     parameter.unsafeGetTensorImpl()->bump_version();

@@ -15,6 +15,7 @@ struct SgdOptions {
   double momentum = 0.9;
   double weight_decay = 5e-4;  ///< added to the gradient, as PyTorch does
   bool nesterov = true;
+  bool decay_vectors = true;  ///< false: no weight decay of batch normalisation's parameters and biases
 };
 
 /// g = gradient + weight_decay * w; m = momentum * m + g; w -= rate * (nesterov ? g + momentum * m : m), as

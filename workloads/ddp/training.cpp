@@ -14,9 +14,9 @@ WorkloadSchema ddp_schema() {
 }
 
 Outcome train_ddp(Context& context) {
-  const ImageParameters parameters = read_image_parameters(context.task());
+  ImageParameters parameters = read_image_parameters(context.task());
   require_even_batch(parameters, context.communicator().size());
-  GradientStrategy strategy(read_gradient_options(context.task()));
+  GradientStrategy strategy(read_gradient_options(context.task(), parameters));
   return ImageTraining(context, parameters, strategy).run();
 }
 

@@ -85,7 +85,7 @@ struct GradientExchange::State {
 GradientExchange::GradientExchange(Communicator& communicator, std::vector<at::Tensor> parameters,
                                    const ExchangeOptions& options)
     : state_(std::make_unique<State>()) {
-  if (communicator.size() == 1) return;
+  if (communicator.size() == 1 && !options.hook) return;
   MUSTER_ASSERT(options.bucket_mb > 0 && !parameters.empty());
   state_->backend = c10::make_intrusive<CommunicatorBackend>(communicator, options.algorithm);
   state_->group = make_process_group(state_->backend);

@@ -35,7 +35,8 @@ struct ExchangeTimes {
 
 /// One network's gradient exchange, on c10d's Reducer. Parameters and communicator must outlive it, and
 /// gradients must be cleared with set_to_none. Every rank must make it over the same parameters and call
-/// backward() alike. On one rank nothing is exchanged or copied.
+/// backward() alike. On one rank, without a
+/// hook, nothing is exchanged or copied.
 class GradientExchange {
  public:
   /// Collective. Throws Error(internal) where the ranks' parameters differ in number, shape or type.

@@ -37,17 +37,25 @@ ParameterSpec algorithm_spec(const char* default_value, const char* help) {
 }
 
 std::vector<ParameterSpec> gradient_parameter_specs() {
-  return {flag("sync_bn", false, "batch normalisation over all ranks' batches"),
-          algorithm_spec("library", "how gradients travel"),
-          number("exchange.bucket_mb", 4, "MiB", "gradients that travel together", 0.001)};
+  std::vector<ParameterSpec> specs{
+      flag("sync_bn", false, "batch normalisation over all ranks' batches"),
+      algorithm_spec("library", "how gradients travel"),
+      number("exchange.bucket_mb", 4, "MiB", "gradients that travel together", 0.001)};
+  for (ParameterSpec& more : compression_parameter_specs()) specs.push_back(std::move(more));
+  return specs;
 }
 
-GradientOptions read_gradient_options(const Task& task) {
+GradientOptions read_gradient_options(const Task& task, ImageParameters& parameters, bool even_none) {
   const Parameters& values = task.parameters;
   GradientOptions options;
   options.exchange.algorithm = algorithm_of(values.at("exchange.algorithm").as_string());
   options.exchange.bucket_mb = values.at("exchange.bucket_mb").as_float();
   options.sync_bn = values.at("sync_bn").as_bool();
+  options.compression = read_compression(task, options.exchange.algorithm, parameters, even_none);
+  if (options.sync_bn && options.compression) {
+    throw Error(ExitCode::config, "sync_bn and a compressor would use the ranks' connection at the same time",
+                "use one of them");
+  }
   return options;
 }
 
@@ -68,6 +76,10 @@ void GradientStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint*
     if (buckets != checkpoint->metadata.end())
       options.buckets = bucket_assignment_from(buckets->second, network_->parameters().size());
   }
+  if (options_.compression) {
+    compressed_ = std::make_unique<CompressedGradients>(parts, *options_.compression, checkpoint);
+    compressed_->install(options);
+  }
   exchange_ = std::make_unique<GradientExchange>(*communicator_, network_->parameters(), options);
 }
 
@@ -75,12 +87,23 @@ double GradientStrategy::backward(const torch::Tensor& loss) {
   // The mean travels while the backward pass runs, and all ranks judge the same number.
   auto sum = loss.item<double>();
   const PendingWork summed = communicator_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  if (compressed_) compressed_->before_backward();
   exchange_->backward(loss);
   summed->wait();
   return sum / communicator_->size();
 }
 
-double GradientStrategy::exposed_seconds() const { return exchange_->times().exposed_seconds; }
+std::vector<MetricTable> GradientStrategy::tables() const {
+  return options_.compression ? compression_tables() : std::vector<MetricTable>{};
+}
+
+double GradientStrategy::exposed_seconds() const {
+  return compressed_ ? compressed_->exposed_seconds() : exchange_->times().exposed_seconds;
+}
+
+void GradientStrategy::after_step(const StepPlace& place) {
+  if (compressed_) compressed_->after_step(place);
+}
 
 void GradientStrategy::before_test() {
   if (options_.sync_bn) return;
@@ -90,7 +113,9 @@ void GradientStrategy::before_test() {
 
 StrategyState GradientStrategy::state() const {
   StrategyState state;
-  if (communicator_->size() > 1) state.metadata[kBuckets] = to_text(exchange_->buckets());
+  const BucketAssignment buckets = exchange_->buckets();
+  if (!buckets.buckets.empty()) state.metadata[kBuckets] = to_text(buckets);
+  if (compressed_) state.own = compressed_->state();
   return state;
 }
 

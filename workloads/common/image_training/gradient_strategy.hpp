@@ -2,23 +2,27 @@
 /// Ranks that stay the same because all step with the same gradients.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/image_training/compressed_gradients.hpp"
 #include "workloads/common/image_training/rank_strategy.hpp"
 
 namespace muster::workloads {
 
 struct GradientOptions {
   ExchangeOptions exchange;
+  std::optional<CompressionSettings> compression;  ///< nullopt: gradients travel as they are
   bool sync_bn = false;  ///< batch normalisation over all ranks' batches; false: local, and rank 0's
                          ///< running statistics are tested and saved
 };
 
-/// `sync_bn`, `exchange.algorithm`, `exchange.bucket_mb`.
+/// `sync_bn`, `exchange.algorithm`, `exchange.bucket_mb`, and those of compression_parameter_specs().
 std::vector<ParameterSpec> gradient_parameter_specs();
-GradientOptions read_gradient_options(const Task& task);
+/// See read_compression for what becomes of `parameters` and for `even_none`. Throws Error(config).
+GradientOptions read_gradient_options(const Task& task, ImageParameters& parameters, bool even_none = false);
 
 /// `exchange.algorithm` with a default and help of its own, and its value.
 ParameterSpec algorithm_spec(const char* default_value, const char* help);
@@ -31,9 +35,11 @@ class GradientStrategy : public RankStrategy {
   explicit GradientStrategy(GradientOptions options) : options_(std::move(options)) {}
 
   BatchNormFunction batch_norm(Communicator& communicator) override;
+  std::vector<MetricTable> tables() const override;
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
   double backward(const torch::Tensor& loss) override;
   double exposed_seconds() const override;
+  void after_step(const StepPlace& place) override;
   void before_test() override;
   StrategyState state() const override;
 
@@ -41,6 +47,7 @@ class GradientStrategy : public RankStrategy {
   GradientOptions options_;
   Communicator* communicator_ = nullptr;
   Network* network_ = nullptr;
+  std::unique_ptr<CompressedGradients> compressed_;  ///< before the exchange, which calls it
   std::unique_ptr<GradientExchange> exchange_;
 };
 

@@ -1,0 +1,53 @@
+#pragma once
+/// Compressed gradients for a GradientExchange, as a comm hook.
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "runner/communicator.hpp"
+#include "workloads/common/compression/gradient_joiner.hpp"
+#include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/sgd.hpp"
+
+namespace muster::workloads {
+
+/// What is compressed as one: each parameter's gradient, or all of them in a row once the backward pass has
+/// ended.
+enum class Granularity { layerwise, entire_model };
+
+/// Compresses, exchanges and averages one network's gradients on a thread of its own, so that the backward
+/// pass goes on. While one runs, that thread alone may use `communicator`: SyncBN cannot go with it. Every
+/// rank makes it over the same parameters, and a GradientExchange that must not outlive it.
+class GradientCompression {
+ public:
+  /// Throws Error(config) for options that do not go together, or parameters that are not fp32 in host
+  /// memory.
+  GradientCompression(Communicator& communicator, const NamedTensors& parameters, Granularity granularity,
+                      const JoinOptions& options);
+  ~GradientCompression();
+  GradientCompression(const GradientCompression&) = delete;
+  GradientCompression& operator=(const GradientCompression&) = delete;
+
+  /// Sets the hook and, for entire_model, the one bucket.
+  void install(ExchangeOptions& options);
+
+  /// Before each backward pass; see GradientJoiner.
+  void begin_step(std::int64_t step, double ratio, bool measure_error);
+
+  /// Of the newest backward pass, once it has ended.
+  const StepCompression& figures();
+  /// From the last bucket's being full to its arrival.
+  double exposed_seconds() const;
+  const std::vector<Layer>& layers() const;
+
+  /// This rank's, for a checkpoint: views of GradientJoiner::state. Write into them to restore.
+  NamedTensors state();
+
+ private:
+  class Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace muster::workloads

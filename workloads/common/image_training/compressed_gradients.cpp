@@ -1,0 +1,232 @@
+#include "workloads/common/image_training/compressed_gradients.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/error.hpp"
+#include "workloads/common/compression/cost_model.hpp"
+#include "workloads/common/parameter_specs.hpp"
+#include "workloads/common/training_state.hpp"
+
+namespace muster::workloads {
+namespace {
+
+JoinOptions join_options(const Parameters& values) {
+  JoinOptions join;
+  join.compressor = {.method = values.at("exchange.compressor").as_string(),
+                     .ratio = values.at("exchange.ratio").as_float(),
+                     .unbiased = values.at("exchange.unbiased").as_bool(),
+                     .threshold = values.at("exchange.threshold").as_float(),
+                     .clip = values.at("exchange.clip").as_float(),
+                     .levels = values.at("exchange.levels").as_int(),
+                     .bucket = values.at("exchange.norm_bucket").as_int(),
+                     .rank = values.at("exchange.powersgd_rank").as_int()};
+  join.transport = values.at("exchange.transport").as_string() == "dense" ? CompressedTransport::dense
+                                                                          : CompressedTransport::packed;
+  join.error_feedback = values.at("exchange.error_feedback").as_bool();
+  return join;
+}
+
+}  // namespace
+
+std::vector<ParameterSpec> compression_parameter_specs() {
+  ParameterSpec calibrate =
+      flag("exchange.calibrate", false, "measure the connection first, and tell what each method would cost");
+  calibrate.changes_result = false;
+  return {
+      choice("exchange.compressor", "none", "what gradients are compressed by", compressor_names()),
+      choice("exchange.granularity", "layerwise", "what is compressed as one", {"layerwise", "entire_model"}),
+      choice("exchange.transport", "packed",
+             "what travels: the packed form, or the dense gradient that it stands for", {"packed", "dense"}),
+      flag("exchange.error_feedback", false, "what was left out is added to the next step's gradient"),
+      number("exchange.ratio", 0.5, "1", "share of the elements that topk and randomk keep", 0, 1),
+      flag("exchange.unbiased", false, "randomk scales what it keeps, so that the mean is the gradient"),
+      number("exchange.threshold", 0.001, "1", "magnitude from which thresholdv keeps an element"),
+      number("exchange.clip", 0, "standard deviations", "where terngrad cuts magnitudes; 0: nowhere"),
+      integer("exchange.levels", 255, "1", "of qsgd", 1),
+      integer("exchange.norm_bucket", 0, "elements",
+              "that share a norm in qsgd, a multiple of 512; 0: all of what is compressed as one"),
+      integer("exchange.powersgd_rank", 4, "1", "of powersgd's matrices", 1),
+      flag("exchange.momentum_correction", false,
+           "momentum before compression instead of in the optimiser; needs error feedback"),
+      number("exchange.warm_up_ratio", 0, "1", "what topk and randomk keep in the first epoch; 0: no warm-up",
+             0, 1),
+      number("exchange.warm_up_epochs", 4, "epochs", "until exchange.ratio is reached, by equal factors"),
+      calibrate,
+  };
+}
+
+std::optional<CompressionSettings> read_compression(const Task& task, ExchangeAlgorithm algorithm,
+                                                    ImageParameters& parameters, bool even_none) {
+  const Parameters& values = task.parameters;
+  CompressionSettings settings;
+  settings.join = join_options(values);
+  if (settings.join.compressor.method == "none" && !even_none) return std::nullopt;
+  settings.join.algorithm = algorithm;
+  settings.join.seed = parameters.seed;
+  settings.granularity = values.at("exchange.granularity").as_string() == "entire_model"
+                             ? Granularity::entire_model
+                             : Granularity::layerwise;
+  settings.warm_up_ratio = values.at("exchange.warm_up_ratio").as_float();
+  settings.warm_up_epochs = values.at("exchange.warm_up_epochs").as_float();
+  settings.calibrate = values.at("exchange.calibrate").as_bool();
+  if (values.at("exchange.momentum_correction").as_bool()) {
+    SgdOptions& sgd = parameters.sgd;
+    if (sgd.momentum == 0) {
+      throw Error(ExitCode::config, "momentum correction without momentum corrects nothing",
+                  "give momentum = 0.9, or leave exchange.momentum_correction out");
+    }
+    settings.join.momentum = sgd.momentum;
+    settings.join.nesterov = sgd.nesterov;
+    // Momentum would have added the decay up over so many steps.
+    sgd.weight_decay /= 1 - sgd.momentum;
+    sgd.momentum = 0;
+    sgd.nesterov = false;
+  }
+  return settings;
+}
+
+double ratio_at(const CompressionSettings& settings, std::int64_t epoch) {
+  const double ratio = settings.join.compressor.ratio;
+  const auto place = static_cast<double>(epoch);
+  if (settings.warm_up_ratio <= ratio || place >= settings.warm_up_epochs) return ratio;
+  return settings.warm_up_ratio * std::pow(ratio / settings.warm_up_ratio, place / settings.warm_up_epochs);
+}
+
+std::vector<MetricTable> compression_tables() {
+  const auto whole = [](const char* name, const char* unit, const char* help) {
+    return MetricColumn{name, MetricType::integer, unit, help};
+  };
+  const auto real = [](const char* name, const char* unit, const char* help) {
+    return MetricColumn{name, MetricType::floating, unit, help};
+  };
+  const MetricColumn step = whole("step", "1", "optimiser steps done");
+  const MetricColumn elements = whole("elements", "1", "of the gradient");
+  const MetricColumn kept = whole("kept", "1", "elements whose values rank 0 sent");
+  const MetricColumn error = real("error", "1", "of rank 0: |x - decompressed(x)| / |x|");
+  const MetricColumn compress = real("compress_seconds", "s", "rank 0, residuals among them");
+  const MetricColumn decompress = real("decompress_seconds", "s", "rank 0");
+  return {
+      {"compression",
+       {step, elements, kept, whole("bytes_sent", "B", "of gradients by rank 0, counted as they leave"),
+        whole("closed_form_sent", "B", "what the method's formula says"),
+        whole("bytes_received", "B", "likewise, counted as they arrive"),
+        whole("closed_form_received", "B", "likewise"), compress,
+        real("exchange_seconds", "s", "rank 0 waiting for collectives of gradients"), decompress,
+        real("ratio", "1", "asked of topk and randomk"), error}},
+      {"layer",
+       {step, whole("layer", "1", "index of the parameter; 0 where all are compressed as one"), elements,
+        kept, whole("packed_bytes", "B", "of rank 0's packed form, with its scale"), compress, decompress,
+        error}},
+      {"cost",
+       {whole("method", "1",
+              "index into none, fp16, bf16, topk, randomk, thresholdv, terngrad, qsgd, powersgd"),
+        real("ratio", "1", "of topk and randomk"), real("bytes_sent", "B", "predicted, by a rank in a step"),
+        real("exchange_seconds", "s", "predicted, in collectives"),
+        real("compress_seconds", "s", "predicted"), real("decompress_seconds", "s", "predicted")}}};
+}
+
+CompressedGradients::CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
+                                         const LoadedCheckpoint* checkpoint)
+    : context_(parts.context),
+      settings_(settings),
+      steps_per_epoch_(parts.sampler.steps_per_epoch()),
+      log_every_(parts.parameters.log_every),
+      done_(checkpoint ? checkpoint->step : 0),
+      compression_(parts.context.communicator(), named_parameters(parts.network), settings.granularity,
+                   settings.join) {
+  if (checkpoint) restore(compression_.state(), *checkpoint->own);
+  context_.log("gradients by " + settings.join.compressor.method + ", " +
+               (settings.granularity == Granularity::layerwise
+                    ? std::to_string(compression_.layers().size()) + " layers each for itself"
+                    : "all layers as one"));
+}
+
+void CompressedGradients::install(ExchangeOptions& options) {
+  compression_.install(options);
+  if (settings_.calibrate && done_ == 0) calibrate(options.bucket_mb);
+}
+
+void CompressedGradients::calibrate(double bucket_mb) {
+  Communicator& communicator = context_.communicator();
+  const LinkCosts link = measure_link(communicator, settings_.join.algorithm);
+  double bytes = 0;
+  for (const Layer& layer : compression_.layers()) bytes += 4 * static_cast<double>(layer.elements);
+  const int buckets = settings_.granularity == Granularity::entire_model
+                          ? 1
+                          : static_cast<int>(std::ceil(bytes / (bucket_mb * (1 << 20)))) + 1;
+  const auto predicted = [&](const CompressionOptions& options, const LoopCost& loops) {
+    return predict(options, link, loops, compression_.layers(), buckets, communicator.size());
+  };
+  std::vector<CompressionOptions> candidates;
+  const auto& names = compressor_names();
+  for (const std::string& name : names) {
+    const bool sparse = name == "topk" || name == "randomk";
+    if (name == "thresholdv" || (name == "powersgd" && settings_.granularity == Granularity::entire_model))
+      continue;
+    for (const double ratio : sparse ? std::vector<double>{0.001, 0.01, 0.1, 0.5} : std::vector<double>{1}) {
+      candidates.push_back(settings_.join.compressor);
+      candidates.back().method = name;
+      candidates.back().ratio = ratio;
+    }
+  }
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "connection: gathers %.3g ms and %.4g MB/s, sums %.3g ms and %.4g MB/s of what a rank sends",
+                1e3 * link.gather.latency, 1e-6 / link.gather.seconds_per_byte, 1e3 * link.reduce.latency,
+                1e-6 / link.reduce.seconds_per_byte);
+  context_.log(line);
+  double dense = 0, half = 0;
+  for (const CompressionOptions& options : candidates) {
+    const Prediction cost = predicted(options, measure_loops(options, settings_.join.seed));
+    if (options.method == "none") dense = cost.seconds();
+    if (options.method == "fp16") half = cost.seconds();
+    const auto index = std::find(names.begin(), names.end(), options.method) - names.begin();
+    costs_.push_back({static_cast<std::int64_t>(index), options.ratio, cost.bytes_sent, cost.exchange_seconds,
+                      cost.compress_seconds, cost.decompress_seconds});
+    std::snprintf(line, sizeof line, "predicted, a step's exchange by %s, ratio %g: %.4g MB sent, %.4g s",
+                  options.method.c_str(), options.ratio, 1e-6 * cost.bytes_sent, cost.seconds());
+    context_.log(line);
+  }
+  CompressionOptions topk = settings_.join.compressor;
+  topk.method = "topk";
+  topk.ratio = 0.01;
+  const LoopCost loops = measure_loops(topk, settings_.join.seed);
+  const auto below = [&](double seconds) {
+    return break_even_ratio(topk, link, loops, compression_.layers(), buckets, communicator.size(), seconds);
+  };
+  std::snprintf(line, sizeof line, "topk begins to pay below ratio %.3g beside none, %.3g beside fp16",
+                below(dense), below(half));
+  context_.log(line);
+}
+
+void CompressedGradients::before_backward() {
+  const bool logged = (done_ + 1) % log_every_ == 0;
+  compression_.begin_step(done_, ratio_at(settings_, done_ / steps_per_epoch_), logged);
+}
+
+void CompressedGradients::after_step(const StepPlace& place) {
+  done_ = place.step;
+  for (const auto& row : costs_) context_.metrics().append("cost", row);
+  costs_.clear();
+  if (!place.logged) return;
+  const StepCompression& step = compression_.figures();
+  std::int64_t elements = 0, kept = 0;
+  for (std::size_t i = 0; i < step.layers.size(); ++i) {
+    const LayerFigures& layer = step.layers[i];
+    elements += layer.elements;
+    kept += layer.kept;
+    context_.metrics().append(
+        "layer", {place.step, static_cast<std::int64_t>(i), layer.elements, layer.kept, layer.packed_bytes,
+                  layer.compress_seconds, layer.decompress_seconds, layer.error});
+  }
+  const auto bytes = [](std::uint64_t count) { return static_cast<std::int64_t>(count); };
+  context_.metrics().append(
+      "compression", {place.step, elements, kept, bytes(step.counted.sent), bytes(step.closed_form.sent),
+                      bytes(step.counted.received), bytes(step.closed_form.received), step.compress_seconds,
+                      step.exchange_seconds, step.decompress_seconds,
+                      ratio_at(settings_, (place.step - 1) / steps_per_epoch_), step.error});
+}
+
+}  // namespace muster::workloads
