@@ -9,14 +9,14 @@ namespace muster::workloads {
 namespace base {
 const Kernels& table();
 const CompressionKernels& compression();
-}
+}  // namespace base
 namespace avx2 {
 const Kernels& table();
 const CompressionKernels& compression();
-}
+}  // namespace avx2
 namespace avx512 {
 const Kernels& table();
 const CompressionKernels& compression();
-}
+}  // namespace avx512
 
 }  // namespace muster::workloads
