@@ -82,6 +82,7 @@ def judge_speed(verdict: proof.Verdict, arguments: argparse.Namespace) -> None:
         split.append(images)
         images, serial = speed(arguments.side, arguments.batch, arguments.steps, 1)
         whole.append(images)
+        print(f"  sample: {split[-1]:.2f} images/s on two, {whole[-1]:.2f} on one", flush=True)
     print(f"ResNet-34 at {arguments.side} pixels, batch {arguments.batch}, fp32, images/s, A B A B:")
     print(f"  two ranks, a core each  {proof.shown(split, 2)}")
     print(f"  one rank, one core      {proof.shown(whole, 2)}")
