@@ -92,8 +92,10 @@ void add_weights_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<WeightsOptions>();
   CLI::App* command = app.add_subcommand(
       "weights", "Look into files of weights (.safetensors, .pth, .pt, .th); runs nothing in them");
+  command->footer("Example: muster weights inspect resnet34.pth");
   command->require_subcommand(1);
   CLI::App* inspecting = command->add_subcommand("inspect", "List the tensors of a file");
+  inspecting->footer("Example: muster weights inspect resnet34.pth");
   inspecting->add_option("FILE", options->file, "A .safetensors, .pth, .pt or .th")->required();
   inspecting->add_flag("--json", options->json, "Print JSON");
   inspecting->callback([options, &exit_code] {

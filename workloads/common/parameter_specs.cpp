@@ -1,5 +1,6 @@
 #include "workloads/common/parameter_specs.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.hpp"
@@ -46,6 +47,25 @@ ParameterSpec numbers(const char* name, Value::List value, const char* unit, con
           .default_value = std::move(value),
           .unit = unit,
           .help = help};
+}
+
+void set_default(WorkloadSchema& schema, const std::string& name, Value value) {
+  const auto spec = std::find_if(schema.parameters.begin(), schema.parameters.end(),
+                                 [&](const ParameterSpec& each) { return each.name == name; });
+  MUSTER_ASSERT(spec != schema.parameters.end());
+  spec->default_value = std::move(value);
+}
+
+std::vector<std::string> texts_of(const Value& value, const std::string& name) {
+  std::vector<std::string> texts;
+  for (const Value& element : value.as_list()) {
+    if (!element.is_string()) {
+      throw Error(ExitCode::config, name + " holds something that is no text",
+                  "give tensor names, with * for any characters");
+    }
+    texts.push_back(element.as_string());
+  }
+  return texts;
 }
 
 std::vector<double> list_of(const Value& value, const std::string& name) {

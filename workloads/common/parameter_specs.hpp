@@ -18,6 +18,12 @@ ParameterSpec flag(const char* name, bool value, const char* help);
 ParameterSpec choice(const char* name, const char* value, const char* help, std::vector<std::string> choices);
 ParameterSpec numbers(const char* name, Value::List value, const char* unit, const char* help);
 
+/// Gives the parameter of this name another default. It must be there.
+void set_default(WorkloadSchema& schema, const std::string& name, Value value);
+
+/// A list of texts. Throws Error(config) where an element is none.
+std::vector<std::string> texts_of(const Value& value, const std::string& name);
+
 /// A list of numbers as doubles. Throws Error(config) where an element is none.
 std::vector<double> list_of(const Value& value, const std::string& name);
 

@@ -50,7 +50,7 @@ DType dtype_of(torch::ScalarType type) {
     case torch::kBool:
       return DType::boolean;
     default:
-      throw_bug("a tensor's type has no name in files");
+      throw_bug("a tensor's type has no name in files and messages");
   }
 }
 

@@ -1,9 +1,5 @@
 #include "workloads/compressed/training.hpp"
 
-#include <algorithm>
-#include <string_view>
-
-#include "core/error.hpp"
 #include "workloads/common/image_training/gradient_strategy.hpp"
 #include "workloads/common/image_training/training.hpp"
 #include "workloads/common/parameter_specs.hpp"
@@ -53,23 +49,17 @@ WorkloadSchema compressed_schema() {
   schema.name = "compressed";
   schema.parameters = image_parameter_specs();
   for (ParameterSpec& more : gradient_parameter_specs()) schema.parameters.push_back(std::move(more));
-  const auto begin_with = [&](std::string_view name, Value value) {
-    const auto spec = std::find_if(schema.parameters.begin(), schema.parameters.end(),
-                                   [&](const ParameterSpec& each) { return each.name == name; });
-    MUSTER_ASSERT(spec != schema.parameters.end());
-    spec->default_value = std::move(value);
-  };
-  begin_with("epochs", 24);
-  begin_with("batch", 512);
-  begin_with("lr", 0.4);
-  begin_with("schedule.kind", "piecewise_linear");
-  begin_with("schedule.reference_batch", 512);
-  begin_with("schedule.knots", Value::List{0.0, 5.0, 24.0});
-  begin_with("schedule.shares", Value::List{0.0, 1.0, 0.0});
-  begin_with("momentum", 0.0);
-  begin_with("augment.cutout", 8);
-  begin_with("exchange.algorithm", "ring");
-  begin_with("exchange.compressor", "topk");
+  set_default(schema, "epochs", 24);
+  set_default(schema, "batch", 512);
+  set_default(schema, "lr", 0.4);
+  set_default(schema, "schedule.kind", "piecewise_linear");
+  set_default(schema, "schedule.reference_batch", 512);
+  set_default(schema, "schedule.knots", Value::List{0.0, 5.0, 24.0});
+  set_default(schema, "schedule.shares", Value::List{0.0, 1.0, 0.0});
+  set_default(schema, "momentum", 0.0);
+  set_default(schema, "augment.cutout", 8);
+  set_default(schema, "exchange.algorithm", "ring");
+  set_default(schema, "exchange.compressor", "topk");
   schema.parameters.push_back(
       flag("init_bn0", false, "the last batch normalisation of each residual branch begins at zero"));
   schema.parameters.push_back(

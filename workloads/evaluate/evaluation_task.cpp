@@ -13,6 +13,7 @@
 #include "workloads/common/data/augmentation.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
+#include "workloads/common/metric_columns.hpp"
 #include "workloads/common/models/network.hpp"
 #include "workloads/common/parameter_specs.hpp"
 #include "workloads/common/precision.hpp"
@@ -25,38 +26,22 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-std::vector<std::string> texts_of(const Value& value, const std::string& name) {
-  std::vector<std::string> texts;
-  for (const Value& element : value.as_list()) {
-    if (!element.is_string()) {
-      throw Error(ExitCode::config, name + " holds something that is no text",
-                  "give tensor names, with * for any characters");
-    }
-    texts.push_back(element.as_string());
-  }
-  return texts;
-}
-
 std::vector<MetricTable> tables() {
-  const auto whole = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::integer, unit, help};
-  };
-  const auto real = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::floating, unit, help};
-  };
   return {
       {"evaluation",
-       {whole("images", "1", "that were looked at"), real("loss", "1", "mean cross entropy"),
-        whole("right", "1", "images whose most likely class is theirs"),
-        real("accuracy", "1", "share of them: top-1"),
-        real("top5_accuracy", "1", "share of images whose class is among the five most likely"),
-        real("images_per_second", "images/s", "of all ranks, from the first batch to the last"),
-        real("seconds", "s", "likewise"), real("load_seconds", "s", "reading weights and images")}},
+       {whole_column("images", "1", "that were looked at"), real_column("loss", "1", "mean cross entropy"),
+        whole_column("right", "1", "images whose most likely class is theirs"),
+        real_column("accuracy", "1", "share of them: top-1"),
+        real_column("top5_accuracy", "1", "share of images whose class is among the five most likely"),
+        real_column("images_per_second", "images/s", "of all ranks, from the first batch to the last"),
+        real_column("seconds", "s", "likewise"),
+        real_column("load_seconds", "s", "reading weights and images")}},
       {"class",
-       {whole("class", "1", "index"), whole("images", "1", "of this class"),
-        real("accuracy", "1", "share of them that was recognised")}},
+       {whole_column("class", "1", "index"), whole_column("images", "1", "of this class"),
+        real_column("accuracy", "1", "share of them that was recognised")}},
       {"confusion",
-       {whole("label", "1", "index"), whole("predicted", "1", "index"), whole("count", "1", "images")}},
+       {whole_column("label", "1", "index"), whole_column("predicted", "1", "index"),
+        whole_column("count", "1", "images")}},
   };
 }
 

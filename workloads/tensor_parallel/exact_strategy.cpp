@@ -7,6 +7,8 @@
 
 #include "core/counted.hpp"
 #include "core/error.hpp"
+#include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/metric_columns.hpp"
 #include "workloads/common/training_state.hpp"
 #include "workloads/tensor_parallel/block_shapes.hpp"
 
@@ -61,12 +63,7 @@ std::shared_ptr<Network> ExactStrategy::network(const NetworkOptions& options,
   shapes_ = shapes_of(from);
   auto part = make_split_resnet(options, *group_);
   part->to(parameters.precision.parameters);
-  const NamedTensors to = named_tensors(*part);
-  MUSTER_ASSERT(from.size() == to.size());
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    MUSTER_ASSERT(from[i].first == to[i].first);
-    copy_part(from[i].second, to[i].second, *group_);
-  }
+  copy_parts(from, named_tensors(*part), *group_);
   return part;
 }
 
@@ -89,27 +86,22 @@ Traffic ExactStrategy::traffic(const Communicator& all) const {
 }
 
 std::vector<MetricTable> ExactStrategy::tables() const {
-  const auto whole = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::integer, unit, help};
-  };
-  const auto real = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::floating, unit, help};
-  };
   return {
       {"block",
-       {whole("epoch", "1", "counts from 1"), whole("block", "1", "index, from the stem on"),
-        real("forward_wait_seconds", "s",
-             "rank 0 waiting for the sums after conv2, in the epoch's training steps"),
-        real("backward_wait_seconds", "s", "rank 0 waiting for the sums of the input's gradient"),
-        whole("forward_bytes", "B", "of the tensors that were summed after conv2"),
-        whole("backward_bytes", "B", "of the input gradients that were summed"),
-        whole("closed_form_forward_bytes", "B", "images * channels * height * width * bytes an element"),
-        whole("closed_form_backward_bytes", "B", "likewise, of the block's input")}},
+       {whole_column("epoch", "1", "counts from 1"), whole_column("block", "1", "index, from the stem on"),
+        real_column("forward_wait_seconds", "s",
+                    "rank 0 waiting for the sums after conv2, in the epoch's training steps"),
+        real_column("backward_wait_seconds", "s", "rank 0 waiting for the sums of the input's gradient"),
+        whole_column("forward_bytes", "B", "of the tensors that were summed after conv2"),
+        whole_column("backward_bytes", "B", "of the input gradients that were summed"),
+        whole_column("closed_form_forward_bytes", "B",
+                     "images * channels * height * width * bytes an element"),
+        whole_column("closed_form_backward_bytes", "B", "likewise, of the block's input")}},
       {"memory",
-       {whole("rank", "1", "index"), whole("parameter_bytes", "B", "of this rank's part"),
-        whole("gradient_bytes", "B", "likewise"), whole("optimiser_bytes", "B", "likewise"),
-        whole("whole_parameter_bytes", "B", "of the network on one rank"),
-        whole("peak_resident_bytes", "B", "of the process: data, libraries and activations too")}},
+       {whole_column("rank", "1", "index"), whole_column("parameter_bytes", "B", "of this rank's part"),
+        whole_column("gradient_bytes", "B", "likewise"), whole_column("optimiser_bytes", "B", "likewise"),
+        whole_column("whole_parameter_bytes", "B", "of the network on one rank"),
+        whole_column("peak_resident_bytes", "B", "of the process: data, libraries and activations too")}},
   };
 }
 
@@ -130,22 +122,10 @@ std::vector<ExactStrategy::BlockCost> ExactStrategy::costs() const {
 /// Seconds that it took.
 double ExactStrategy::average_gradients() {
   if (own_data_ranks_->size() == 1) return 0;
-  const torch::NoGradGuard no_grad;
   const auto begin = std::chrono::steady_clock::now();
   std::vector<torch::Tensor> gradients;
   for (const auto& parameter : parts_->network.parameters()) gradients.push_back(parameter.grad());
-  std::vector<torch::Tensor> flat;
-  for (const auto& gradient : gradients) flat.push_back(gradient.flatten());
-  const torch::Tensor message = torch::cat(flat);
-  own_data_ranks_
-      ->all_reduce(message.mutable_data_ptr(), static_cast<std::size_t>(message.numel()),
-                   dtype_of(message.scalar_type()), ReduceOp::sum)
-      ->wait();
-  std::int64_t at = 0;
-  for (auto& gradient : gradients) {
-    gradient.copy_(message.narrow(0, at, gradient.numel()).view_as(gradient)).div_(own_data_ranks_->size());
-    at += gradient.numel();
-  }
+  average_in_one_message(*own_data_ranks_, gradients);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 

@@ -3,6 +3,8 @@
 #include <chrono>
 
 #include "core/error.hpp"
+#include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/metric_columns.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
@@ -46,35 +48,24 @@ std::shared_ptr<Network> FederatedStrategy::network(const NetworkOptions& option
   auto part = make_split_resnet(options, *group_);
   whole_->eval();
   part->to(parameters.precision.parameters);
-  const NamedTensors from = named_tensors(*whole_);
-  const NamedTensors to = named_tensors(*part);
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    MUSTER_ASSERT(from[i].first == to[i].first);
-    copy_part(from[i].second, to[i].second, *group_);
-  }
+  copy_parts(named_tensors(*whole_), named_tensors(*part), *group_);
   return part;
 }
 
 std::vector<MetricTable> FederatedStrategy::tables() const {
-  const auto whole = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::integer, unit, help};
-  };
-  const auto real = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::floating, unit, help};
-  };
   return {
       {"round",
-       {whole("epoch", "1", "at whose end the network was put together"),
-        real("average_seconds", "s", "averaging what all ranks hold, at the newest round's end"),
-        real("concatenate_seconds", "s", "putting the slices side by side"),
-        real("rebalance_seconds", "s", "estimating bn2's statistics on the sum")}},
+       {whole_column("epoch", "1", "at whose end the network was put together"),
+        real_column("average_seconds", "s", "averaging what all ranks hold, at the newest round's end"),
+        real_column("concatenate_seconds", "s", "putting the slices side by side"),
+        real_column("rebalance_seconds", "s", "estimating bn2's statistics on the sum")}},
       {"norm",
-       {whole("epoch", "1", "likewise"), whole("block", "1", "index, from the stem on"),
-        real("partial_variance", "1",
-             "mean over channels of bn2's running variance, fitted on partial results"),
-        real("whole_variance", "1", "likewise, estimated on the sum, which the tested network meets"),
-        real("mean_shift", "1",
-             "mean over channels of the means' distance, in partial standard deviations")}},
+       {whole_column("epoch", "1", "likewise"), whole_column("block", "1", "index, from the stem on"),
+        real_column("partial_variance", "1",
+                    "mean over channels of bn2's running variance, fitted on partial results"),
+        real_column("whole_variance", "1", "likewise, estimated on the sum, which the tested network meets"),
+        real_column("mean_shift", "1",
+                    "mean over channels of the means' distance, in partial standard deviations")}},
   };
 }
 
@@ -105,27 +96,13 @@ void FederatedStrategy::after_step(const StepPlace& place) {
 
 /// What all ranks hold becomes its mean; slices stay.
 void FederatedStrategy::average_whole_tensors() {
-  const torch::NoGradGuard no_grad;
   const NamedTensors own = named_tensors(parts_->network);
   const NamedTensors whole = named_tensors(*whole_);
   std::vector<torch::Tensor> same;
-  std::vector<torch::Tensor> flat;
   for (std::size_t i = 0; i < own.size(); ++i) {
-    if (own[i].second.sizes() != whole[i].second.sizes() || group_->size() == 1) continue;
-    same.push_back(own[i].second);
-    flat.push_back(own[i].second.detach().flatten());
+    if (own[i].second.sizes() == whole[i].second.sizes()) same.push_back(own[i].second);
   }
-  if (same.empty()) return;
-  const torch::Tensor message = torch::cat(flat);
-  all_->all_reduce(message.mutable_data_ptr(), static_cast<std::size_t>(message.numel()),
-                   dtype_of(message.scalar_type()), ReduceOp::sum)
-      ->wait();
-  message.div_(group_->size());
-  std::int64_t at = 0;
-  for (torch::Tensor& tensor : same) {
-    tensor.copy_(message.narrow(0, at, tensor.numel()).view_as(tensor));
-    at += tensor.numel();
-  }
+  average_in_one_message(*all_, same);
 }
 
 /// The tested network: slices side by side, and the first rank's of what all hold.

@@ -49,12 +49,7 @@ TensorParallelOptions read_tensor_parallel_options(const Task& task) {
   options.rebalance = values.at("rebalance").as_bool();
   options.rebalance_images = values.at("rebalance_images").as_int();
   options.pretrained = values.at("pretrained").as_string();
-  for (const Value& name : values.at("pretrained_may_differ").as_list()) {
-    if (!name.is_string())
-      throw Error(ExitCode::config, "pretrained_may_differ holds something that is no text",
-                  "give parameter names, such as \"fc.*\"");
-    options.pretrained_may_differ.push_back(name.as_string());
-  }
+  options.pretrained_may_differ = texts_of(values.at("pretrained_may_differ"), "pretrained_may_differ");
   if (options.pretrained.empty())
     throw Error(ExitCode::config, "pretrained is empty", "give a weights file, or \"none\"");
   if (options.federated && options.ranks_per_network != 0)

@@ -1,9 +1,7 @@
 #pragma once
-/// When ranks average, and what an average costs on the wire.
+/// When ranks average.
 
 #include <cstdint>
-
-#include "runner/communicator.hpp"
 
 namespace muster::workloads {
 
@@ -20,10 +18,5 @@ struct AveragingPlan {
   /// Whether step number `step` (from 1) was made on weights that ranks keep to themselves for a while.
   bool is_local(std::int64_t step) const { return step > switch_step; }
 };
-
-/// Bytes that `rank` sends in an all-reduce of `bytes`, a multiple of the ranks times the element's size:
-/// ring 2(N-1)/N of them, tree one copy to the parent and one to each child, parameter_server one a worker
-/// and N-1 at rank 0. 0 for `library`, which does not tell.
-std::int64_t all_reduce_bytes_sent(ExchangeAlgorithm algorithm, int rank, int ranks, std::int64_t bytes);
 
 }  // namespace muster::workloads

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "workloads/common/compression/wire_bytes.hpp"
+#include "workloads/common/metric_columns.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
@@ -22,14 +24,6 @@ NamedTensors copies(const NamedTensors& tensors, const std::string& prefix, bool
   return result;
 }
 
-MetricColumn whole(const char* name, const char* unit, const char* help) {
-  return {name, MetricType::integer, unit, help};
-}
-
-MetricColumn real(const char* name, const char* unit, const char* help) {
-  return {name, MetricType::floating, unit, help};
-}
-
 }  // namespace
 
 AveragingStrategy::AveragingStrategy(const AveragingOptions& options, BatchSplit split)
@@ -37,15 +31,15 @@ AveragingStrategy::AveragingStrategy(const AveragingOptions& options, BatchSplit
 
 std::vector<MetricTable> AveragingStrategy::tables() const {
   return {{kTable,
-           {whole("step", "1", "optimiser steps done"), whole("epoch", "1", "counts from 1"),
-            whole("local_steps", "1", "made since the average before"),
-            real("seconds", "s", "copying, waiting for the other ranks and exchanging, on rank 0"),
-            real("exchange_busy_seconds", "s", "rank 0 inside the all-reduce"),
-            real("distance", "1", "of rank 0's weights from the mean, as a share of the mean's norm"),
-            whole("payload_bytes", "B", "given to the all-reduce by rank 0"),
-            whole("bytes_sent", "B", "by rank 0, counted; 0 where exchange.algorithm is library"),
-            whole("bytes_received", "B", "by rank 0, likewise"),
-            whole("expected_bytes_sent", "B", "by rank 0: the algorithm's closed form")}}};
+           {whole_column("step", "1", "optimiser steps done"), whole_column("epoch", "1", "counts from 1"),
+            whole_column("local_steps", "1", "made since the average before"),
+            real_column("seconds", "s", "copying, waiting for the other ranks and exchanging, on rank 0"),
+            real_column("exchange_busy_seconds", "s", "rank 0 inside the all-reduce"),
+            real_column("distance", "1", "of rank 0's weights from the mean, as a share of the mean's norm"),
+            whole_column("payload_bytes", "B", "given to the all-reduce by rank 0"),
+            whole_column("bytes_sent", "B", "by rank 0, counted; 0 where exchange.algorithm is library"),
+            whole_column("bytes_received", "B", "by rank 0, likewise"),
+            whole_column("expected_bytes_sent", "B", "by rank 0: the algorithm's closed form")}}};
 }
 
 void AveragingStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
@@ -110,14 +104,15 @@ void AveragingStrategy::average_and_note(const StepPlace& place) {
   if (!before_.empty() && plan_.is_local(place.step)) step_outward();
   for (std::size_t i = 0; i < before_.size(); ++i) before_[i].second.copy_(weights_[i]);
 
-  const auto bytes = static_cast<std::int64_t>(flat_.nbytes());
+  const WireBytes expected = all_reduce_bytes(options_.algorithm, static_cast<std::size_t>(flat_.numel()),
+                                              flat_.element_size(), communicator.rank(), communicator.size());
   parts_->context.metrics().append(
       kTable, {place.step, place.epoch, since_, exposed_seconds_, after.busy_seconds - before.busy_seconds,
                norm > 0 ? distance / norm : 0.0,
                static_cast<std::int64_t>(after.payload_bytes - before.payload_bytes),
                static_cast<std::int64_t>(after.bytes_sent - before.bytes_sent),
                static_cast<std::int64_t>(after.bytes_received - before.bytes_received),
-               all_reduce_bytes_sent(options_.algorithm, communicator.rank(), communicator.size(), bytes)});
+               static_cast<std::int64_t>(expected.sent)});
   since_ = 0;
 }
 
@@ -126,7 +121,7 @@ void AveragingStrategy::average(const std::vector<Tensor>& tensors) {
   Communicator& communicator = parts_->context.communicator();
   std::int64_t count = 0;
   for (const Tensor& tensor : tensors) count += tensor.numel();
-  // A ring then cuts it into equal pieces, and its closed form is exact.
+  // A ring then cuts it into equal pieces.
   const std::int64_t ranks = communicator.size();
   const std::int64_t padded = (count + ranks - 1) / ranks * ranks;
   if (!flat_.defined() || flat_.numel() != padded) flat_ = torch::zeros({padded}, tensors[0].options());

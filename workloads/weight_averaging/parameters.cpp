@@ -1,23 +1,10 @@
 #include "workloads/weight_averaging/parameters.hpp"
 
-#include <algorithm>
-
 #include "core/error.hpp"
 #include "workloads/common/image_training/gradient_strategy.hpp"
 #include "workloads/common/parameter_specs.hpp"
 
 namespace muster::workloads {
-namespace {
-
-void set_default(WorkloadSchema& schema, const std::string& name, const Value& value) {
-  const auto found = std::find_if(schema.parameters.begin(), schema.parameters.end(),
-                                  [&](const ParameterSpec& spec) { return spec.name == name; });
-  MUSTER_ASSERT(found != schema.parameters.end());
-  found->default_value = value;
-}
-
-}  // namespace
-
 WorkloadSchema weight_averaging_schema() {
   const AveragingOptions usual;
   WorkloadSchema schema;

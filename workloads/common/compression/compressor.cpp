@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/compression/methods.hpp"
+#include "workloads/common/kernels/compression.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -42,6 +43,12 @@ std::int64_t kept_elements(std::int64_t elements, double ratio) {
   if (elements == 0) return 0;
   const auto kept = static_cast<std::int64_t>(std::floor(static_cast<double>(elements) * ratio));
   return std::clamp<std::int64_t>(kept, 1, elements);
+}
+
+void require_finite(const Layer& layer, const float* gradient, std::uint32_t step) {
+  if (compression_kernels().largest_magnitude(gradient, layer.elements) >= 0x7F800000) {
+    throw_not_finite(layer, step);
+  }
 }
 
 void throw_not_finite(const Layer& layer, std::uint32_t step) {

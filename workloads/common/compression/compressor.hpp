@@ -92,6 +92,9 @@ std::unique_ptr<Compressor> make_compressor(const CompressionOptions& options, s
 /// max(1, floor(elements * ratio)), 0 of none.
 std::int64_t kept_elements(std::int64_t elements, double ratio);
 
+/// Throws throw_not_finite's error where an element is NaN or infinite.
+void require_finite(const Layer& layer, const float* gradient, std::uint32_t step);
+
 /// Error(diverged) about a layer's gradient.
 [[noreturn]] void throw_not_finite(const Layer& layer, std::uint32_t step);
 

@@ -14,9 +14,7 @@ class None : public Compressor {
   }
   void begin_step(std::uint32_t step, double) override { step_ = step; }
   std::int64_t compress(const Layer& layer, const float* gradient, float, PackedBuffer& out) override {
-    if (compression_kernels().largest_magnitude(gradient, layer.elements) >= 0x7F800000) {
-      throw_not_finite(layer, step_);
-    }
+    require_finite(layer, gradient, step_);
     const std::size_t bytes = static_cast<std::size_t>(layer.elements) * sizeof(float);
     std::byte* to = out.extend(bytes);
     if (bytes > 0) std::memcpy(to, gradient, bytes);

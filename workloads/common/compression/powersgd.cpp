@@ -52,9 +52,7 @@ class PowerSgd : public Compressor {
     return factored(layer) ? static_cast<std::size_t>(layer.rows * rank_) * sizeof(float) : 0;
   }
   void first_round(const Layer& layer, const float* gradient, PackedBuffer& out) override {
-    if (compression_kernels().largest_magnitude(gradient, layer.elements) >= 0x7F800000) {
-      throw_not_finite(layer, step_);
-    }
+    require_finite(layer, gradient, step_);
     if (!factored(layer)) return;
     const std::int64_t rows = layer.rows, width = columns(layer);
     auto* p = reinterpret_cast<float*>(out.extend(first_round_bytes(layer)));

@@ -72,9 +72,7 @@ class RandomK : public Compressor {
   }
 
   std::int64_t compress(const Layer& layer, const float* gradient, float, PackedBuffer& out) override {
-    if (compression_kernels().largest_magnitude(gradient, layer.elements) >= 0x7F800000) {
-      throw_not_finite(layer, step_);
-    }
+    require_finite(layer, gradient, step_);
     const std::vector<std::uint32_t>& index = chosen(layer);
     const float factor =
         unbiased_ && !index.empty()

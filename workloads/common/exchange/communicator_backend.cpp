@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -64,35 +65,6 @@ const at::Tensor& only(const std::vector<at::Tensor>& tensors) {
 }
 
 }  // namespace
-
-DType wire_type(at::ScalarType type) {
-  switch (type) {
-    case at::kByte:
-      return DType::u8;
-    case at::kChar:
-      return DType::i8;
-    case at::kShort:
-      return DType::i16;
-    case at::kInt:
-      return DType::i32;
-    case at::kLong:
-      return DType::i64;
-    case at::kHalf:
-      return DType::f16;
-    case at::kBFloat16:
-      return DType::bf16;
-    case at::kFloat:
-      return DType::f32;
-    case at::kDouble:
-      return DType::f64;
-    case at::kBool:
-      return DType::boolean;
-    default:
-      break;
-  }
-  throw Error(ExitCode::internal, std::string("no wire type for ") + c10::toString(type),
-              "convert the tensor to a floating or integer type first");
-}
 
 /// Waits for works in their order on a thread of its own, and completes their futures.
 class CommunicatorBackend::Completion {
@@ -169,7 +141,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allreduce(std::vector<at::Te
   last_start_ = std::chrono::steady_clock::now();
   auto work =
       communicator_.all_reduce(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()),
-                               wire_type(tensor.scalar_type()), reduce_op(options.reduceOp), algorithm_);
+                               dtype_of(tensor.scalar_type()), reduce_op(options.reduceOp), algorithm_);
   return completion_->add(rank_, c10d::OpType::ALLREDUCE, std::move(work), tensors);
 }
 
@@ -219,7 +191,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_reduce_scatter_base(
   last_start_ = std::chrono::steady_clock::now();
   auto work = communicator_.reduce_scatter(input.const_data_ptr(), output.mutable_data_ptr(),
                                            static_cast<std::size_t>(output.numel()),
-                                           wire_type(output.scalar_type()), reduce_op(options.reduceOp));
+                                           dtype_of(output.scalar_type()), reduce_op(options.reduceOp));
   return completion_->add(rank_, c10d::OpType::_REDUCE_SCATTER_BASE, std::move(work), {output}, [input] {});
 }
 

@@ -62,7 +62,4 @@ class CommunicatorBackend : public c10d::Backend {
 c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
     const c10::intrusive_ptr<CommunicatorBackend>& backend);
 
-/// Throws Error(internal) for a type that no file or wire of ours knows.
-DType wire_type(at::ScalarType type);
-
 }  // namespace muster::workloads

@@ -11,6 +11,7 @@
 #include "core/error.hpp"
 #include "workloads/common/exchange/communicator_backend.hpp"
 #include "workloads/common/layers/gradient_places.hpp"
+#include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -144,6 +145,24 @@ BucketAssignment GradientExchange::buckets() const {
 }
 
 ExchangeTimes GradientExchange::times() const { return state_->times; }
+
+void average_in_one_message(Communicator& communicator, const std::vector<at::Tensor>& tensors) {
+  if (communicator.size() == 1 || tensors.empty()) return;
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> flat;
+  for (const at::Tensor& tensor : tensors) flat.push_back(tensor.flatten());
+  const at::Tensor message = at::cat(flat);
+  communicator
+      .all_reduce(message.mutable_data_ptr(), static_cast<std::size_t>(message.numel()),
+                  dtype_of(message.scalar_type()), ReduceOp::sum)
+      ->wait();
+  message.div_(communicator.size());
+  std::int64_t at = 0;
+  for (const at::Tensor& tensor : tensors) {
+    tensor.copy_(message.narrow(0, at, tensor.numel()).view_as(tensor));
+    at += tensor.numel();
+  }
+}
 
 void broadcast_from_first(Communicator& communicator, const std::vector<at::Tensor>& tensors) {
   if (communicator.size() == 1) return;

@@ -35,8 +35,7 @@ struct ExchangeTimes {
 
 /// One network's gradient exchange, on c10d's Reducer. Parameters and communicator must outlive it, and
 /// gradients must be cleared with set_to_none. Every rank must make it over the same parameters and call
-/// backward() alike. On one rank, without a
-/// hook, nothing is exchanged or copied.
+/// backward() alike. On one rank, without a hook, nothing is exchanged or copied.
 class GradientExchange {
  public:
   /// Collective. Throws Error(internal) where the ranks' parameters differ in number, shape or type.
@@ -60,6 +59,9 @@ class GradientExchange {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Collective: `tensors`, of one type, become their means over the ranks, in one message.
+void average_in_one_message(Communicator& communicator, const std::vector<at::Tensor>& tensors);
 
 /// Collective: every rank's `tensors` become rank 0's. Same list on every rank.
 void broadcast_from_first(Communicator& communicator, const std::vector<at::Tensor>& tensors);

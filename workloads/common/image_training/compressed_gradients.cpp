@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/compression/cost_model.hpp"
+#include "workloads/common/metric_columns.hpp"
 #include "workloads/common/parameter_specs.hpp"
 #include "workloads/common/training_state.hpp"
 
@@ -95,36 +96,32 @@ double ratio_at(const CompressionSettings& settings, std::int64_t epoch) {
 }
 
 std::vector<MetricTable> compression_tables() {
-  const auto whole = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::integer, unit, help};
-  };
-  const auto real = [](const char* name, const char* unit, const char* help) {
-    return MetricColumn{name, MetricType::floating, unit, help};
-  };
-  const MetricColumn step = whole("step", "1", "optimiser steps done");
-  const MetricColumn elements = whole("elements", "1", "of the gradient");
-  const MetricColumn kept = whole("kept", "1", "elements whose values rank 0 sent");
-  const MetricColumn error = real("error", "1", "of rank 0: |x - decompressed(x)| / |x|");
-  const MetricColumn compress = real("compress_seconds", "s", "rank 0, residuals among them");
-  const MetricColumn decompress = real("decompress_seconds", "s", "rank 0");
-  return {
-      {"compression",
-       {step, elements, kept, whole("bytes_sent", "B", "of gradients by rank 0, counted as they leave"),
-        whole("closed_form_sent", "B", "what the method's formula says"),
-        whole("bytes_received", "B", "likewise, counted as they arrive"),
-        whole("closed_form_received", "B", "likewise"), compress,
-        real("exchange_seconds", "s", "rank 0 waiting for collectives of gradients"), decompress,
-        real("ratio", "1", "asked of topk and randomk"), error}},
-      {"layer",
-       {step, whole("layer", "1", "index of the parameter; 0 where all are compressed as one"), elements,
-        kept, whole("packed_bytes", "B", "of rank 0's packed form, with its scale"), compress, decompress,
-        error}},
-      {"cost",
-       {whole("method", "1",
-              "index into none, fp16, bf16, topk, randomk, thresholdv, terngrad, qsgd, powersgd"),
-        real("ratio", "1", "of topk and randomk"), real("bytes_sent", "B", "predicted, by a rank in a step"),
-        real("exchange_seconds", "s", "predicted, in collectives"),
-        real("compress_seconds", "s", "predicted"), real("decompress_seconds", "s", "predicted")}}};
+  const MetricColumn step = whole_column("step", "1", "optimiser steps done");
+  const MetricColumn elements = whole_column("elements", "1", "of the gradient");
+  const MetricColumn kept = whole_column("kept", "1", "elements whose values rank 0 sent");
+  const MetricColumn error = real_column("error", "1", "of rank 0: |x - decompressed(x)| / |x|");
+  const MetricColumn compress = real_column("compress_seconds", "s", "rank 0, residuals among them");
+  const MetricColumn decompress = real_column("decompress_seconds", "s", "rank 0");
+  return {{"compression",
+           {step, elements, kept,
+            whole_column("bytes_sent", "B", "of gradients by rank 0, counted as they leave"),
+            whole_column("closed_form_sent", "B", "what the method's formula says"),
+            whole_column("bytes_received", "B", "likewise, counted as they arrive"),
+            whole_column("closed_form_received", "B", "likewise"), compress,
+            real_column("exchange_seconds", "s", "rank 0 waiting for collectives of gradients"), decompress,
+            real_column("ratio", "1", "asked of topk and randomk"), error}},
+          {"layer",
+           {step, whole_column("layer", "1", "index of the parameter; 0 where all are compressed as one"),
+            elements, kept, whole_column("packed_bytes", "B", "of rank 0's packed form, with its scale"),
+            compress, decompress, error}},
+          {"cost",
+           {whole_column("method", "1",
+                         "index into none, fp16, bf16, topk, randomk, thresholdv, terngrad, qsgd, powersgd"),
+            real_column("ratio", "1", "of topk and randomk"),
+            real_column("bytes_sent", "B", "predicted, by a rank in a step"),
+            real_column("exchange_seconds", "s", "predicted, in collectives"),
+            real_column("compress_seconds", "s", "predicted"),
+            real_column("decompress_seconds", "s", "predicted")}}};
 }
 
 CompressedGradients::CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,

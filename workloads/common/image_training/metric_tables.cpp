@@ -5,50 +5,41 @@
 #include <numeric>
 
 #include "core/error.hpp"
+#include "workloads/common/metric_columns.hpp"
 
 namespace muster::workloads {
-namespace {
-
-MetricColumn whole(const char* name, const char* unit, const char* help) {
-  return {name, MetricType::integer, unit, help};
-}
-
-MetricColumn real(const char* name, const char* unit, const char* help) {
-  return {name, MetricType::floating, unit, help};
-}
-
-}  // namespace
-
 std::vector<MetricTable> image_metric_tables() {
-  const MetricColumn epoch = whole("epoch", "1", "counts from 1");
+  const MetricColumn epoch = whole_column("epoch", "1", "counts from 1");
   const MetricColumn busy =
-      real("exchange_busy_seconds", "s", "rank 0 inside collectives, on whichever thread");
-  const MetricColumn exposed =
-      real("exchange_exposed_seconds", "s", "rank 0 waiting for gradients that no computation overlapped");
-  const MetricColumn payload = whole("payload_bytes", "B", "given to collectives by rank 0");
-  const MetricColumn sent =
-      whole("bytes_sent", "B", "by rank 0; 0 where exchange.algorithm is library, which does not tell");
-  const MetricColumn received = whole("bytes_received", "B", "by rank 0, likewise");
-  const MetricColumn lr = real("lr", "1", "learning rate of the newest step");
+      real_column("exchange_busy_seconds", "s", "rank 0 inside collectives, on whichever thread");
+  const MetricColumn exposed = real_column("exchange_exposed_seconds", "s",
+                                           "rank 0 waiting for gradients that no computation overlapped");
+  const MetricColumn payload = whole_column("payload_bytes", "B", "given to collectives by rank 0");
+  const MetricColumn sent = whole_column(
+      "bytes_sent", "B", "by rank 0; 0 where exchange.algorithm is library, which does not tell");
+  const MetricColumn received = whole_column("bytes_received", "B", "by rank 0, likewise");
+  const MetricColumn lr = real_column("lr", "1", "learning rate of the newest step");
   return {
       {"epoch",
-       {epoch, real("train_loss", "1", "mean over the epoch's steps and all ranks, with label smoothing"),
-        real("test_loss", "1", "mean cross entropy; NaN where the epoch was not tested"),
-        real("test_accuracy", "1", "share of right answers; NaN where the epoch was not tested"),
-        real("images_per_second", "images/s", "of all ranks, training alone"), lr,
-        real("seconds", "s", "training alone"), real("test_seconds", "s", "testing"),
-        real("bookkeeping_seconds", "s", "of seconds: metrics, and agreeing on saving and stopping"), busy,
-        exposed, payload, sent, received}},
+       {epoch,
+        real_column("train_loss", "1", "mean over the epoch's steps and all ranks, with label smoothing"),
+        real_column("test_loss", "1", "mean cross entropy; NaN where the epoch was not tested"),
+        real_column("test_accuracy", "1", "share of right answers; NaN where the epoch was not tested"),
+        real_column("images_per_second", "images/s", "of all ranks, training alone"), lr,
+        real_column("seconds", "s", "training alone"), real_column("test_seconds", "s", "testing"),
+        real_column("bookkeeping_seconds", "s", "of seconds: metrics, and agreeing on saving and stopping"),
+        busy, exposed, payload, sent, received}},
       {"step",
-       {whole("step", "1", "optimiser steps done"), epoch, real("loss", "1", "mean over all ranks"), lr,
-        real("seconds", "s", "from the batch to the updated weights"), busy, exposed, payload, sent,
+       {whole_column("step", "1", "optimiser steps done"), epoch,
+        real_column("loss", "1", "mean over all ranks"), lr,
+        real_column("seconds", "s", "from the batch to the updated weights"), busy, exposed, payload, sent,
         received}},
       {"class",
-       {epoch, whole("class", "1", "index"), whole("images", "1", "test images of this class"),
-        real("accuracy", "1", "share of them that was recognised")}},
+       {epoch, whole_column("class", "1", "index"), whole_column("images", "1", "test images of this class"),
+        real_column("accuracy", "1", "share of them that was recognised")}},
       {"confusion",
-       {epoch, whole("label", "1", "index"), whole("predicted", "1", "index"),
-        whole("count", "1", "test images")}},
+       {epoch, whole_column("label", "1", "index"), whole_column("predicted", "1", "index"),
+        whole_column("count", "1", "test images")}},
   };
 }
 

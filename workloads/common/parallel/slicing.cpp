@@ -40,6 +40,14 @@ void copy_part(const torch::Tensor& whole, const torch::Tensor& part, const Rank
   target.copy_(whole.narrow(*split, range.begin, range.length));
 }
 
+void copy_parts(const NamedTensors& whole, const NamedTensors& part, const RankGroup& group) {
+  MUSTER_ASSERT(whole.size() == part.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    MUSTER_ASSERT(whole[i].first == part[i].first);
+    copy_part(whole[i].second, part[i].second, group);
+  }
+}
+
 torch::Tensor gather_whole(const torch::Tensor& part, const std::vector<std::int64_t>& whole_shape,
                            const RankGroup& group) {
   const torch::NoGradGuard no_grad;

@@ -20,6 +20,9 @@ WholeShapes shapes_of(const NamedTensors& whole);
 /// differentiable.
 void copy_part(const torch::Tensor& whole, const torch::Tensor& part, const RankGroup& group);
 
+/// copy_part of every tensor; both lists have the same names in the same order.
+void copy_parts(const NamedTensors& whole, const NamedTensors& part, const RankGroup& group);
+
 /// Collective: the whole tensor from every rank's part; `part` itself, or a copy of it, where it is whole
 /// already.
 torch::Tensor gather_whole(const torch::Tensor& part, const std::vector<std::int64_t>& whole_shape,
