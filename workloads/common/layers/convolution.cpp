@@ -18,14 +18,15 @@ torch::MemoryFormat layout_of(const Tensor& tensor) {
 class Convolve : public torch::autograd::Function<Convolve> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
-                        const Tensor& working, std::int64_t stride, std::int64_t padding,
+                        const Tensor& working, const ConvolutionOptions& options,
                         const InputGradientHook* hook) {
     const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
     context->save_for_backward({x, weight, working});
-    context->saved_data["stride"] = stride;
-    context->saved_data["padding"] = padding;
+    context->saved_data["stride"] = options.stride;
+    context->saved_data["padding"] = options.padding;
+    context->saved_data["groups"] = options.groups;
     context->saved_data["hook"] = reinterpret_cast<std::int64_t>(hook);
-    return at::conv2d(x, working, {}, stride, padding);
+    return at::conv2d(x, working, {}, options.stride, options.padding, 1, options.groups);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -33,11 +34,12 @@ class Convolve : public torch::autograd::Function<Convolve> {
     const auto saved = context->get_saved_variables();
     const std::int64_t stride = context->saved_data["stride"].toInt();
     const std::int64_t padding = context->saved_data["padding"].toInt();
+    const std::int64_t groups = context->saved_data["groups"].toInt();
     const Tensor dy = outputs[0].contiguous(torch::MemoryFormat::ChannelsLast);
     const auto& hook = *reinterpret_cast<const InputGradientHook*>(context->saved_data["hook"].toInt());
     const auto gradients = [&](bool of_input, bool of_weight) {
       return at::convolution_backward(dy, saved[0], saved[2], c10::nullopt, {stride, stride},
-                                      {padding, padding}, {1, 1}, false, {0, 0}, 1,
+                                      {padding, padding}, {1, 1}, false, {0, 0}, groups,
                                       {of_input, of_weight, false});
     };
     Tensor dx, dweight;
@@ -53,7 +55,7 @@ class Convolve : public torch::autograd::Function<Convolve> {
     if (dweight.defined()) {
       dweight = gradient_place(saved[1]).copy_(dweight);
     }
-    return {dx, dweight, Tensor(), Tensor(), Tensor(), Tensor()};
+    return {dx, dweight, Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -81,15 +83,16 @@ const Tensor& WorkingCopy::of(const Tensor& weight, torch::Dtype type) {
 
 ConvolutionImpl::ConvolutionImpl(std::int64_t in, std::int64_t out, ConvolutionOptions options)
     : options_(options) {
-  weight = register_parameter("weight", torch::zeros({out, in, options.kernel, options.kernel}));
+  weight =
+      register_parameter("weight", torch::zeros({out, in / options.groups, options.kernel, options.kernel}));
 }
 
 Tensor ConvolutionImpl::forward(const Tensor& input) {
-  if (options_.stride == 1 && options_.padding == 1 && winograd_takes(input, weight)) {
+  const bool plain = options_.stride == 1 && options_.padding == 1 && options_.groups == 1;
+  if (plain && winograd_takes(input, weight)) {
     return winograd_convolution(input, weight, transformed_, &hook_);
   }
-  return Convolve::apply(input, weight, working_.of(weight, input.scalar_type()), options_.stride,
-                         options_.padding, &hook_);
+  return Convolve::apply(input, weight, working_.of(weight, input.scalar_type()), options_, &hook_);
 }
 
 ClassifierImpl::ClassifierImpl(std::int64_t in, std::int64_t out, bool with_bias) {

@@ -24,10 +24,12 @@ struct ConvolutionOptions {
   std::int64_t kernel = 3;
   std::int64_t stride = 1;
   std::int64_t padding = 1;
+  std::int64_t groups = 1;  ///< each takes its share of the input's channels to its share of the output's
 };
 
-/// A square 2-d convolution without bias; `weight` [out, in, kernel, kernel], contiguous, initialised as
-/// PyTorch's Conv2d. Computes in the input's type; the weight's gradient has the weight's type.
+/// A square 2-d convolution without bias; `weight` [out, in / groups, kernel, kernel], contiguous,
+/// initialised as PyTorch's Conv2d. Computes in the input's type; the weight's gradient has the weight's
+/// type.
 class ConvolutionImpl : public torch::nn::Module {
  public:
   ConvolutionImpl(std::int64_t in, std::int64_t out, ConvolutionOptions options = {});

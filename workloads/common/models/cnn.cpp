@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "core/error.hpp"
-#include "workloads/common/layers/dropout.hpp"
 #include "workloads/common/models/width.hpp"
 
 namespace muster::workloads {
@@ -18,7 +16,7 @@ torch::Tensor active(const torch::Tensor& x, const torch::Tensor& bias) {
 
 }  // namespace
 
-Cnn::Cnn(std::int64_t classes, double width, std::uint64_t seed) : seed_(seed) {
+Cnn::Cnn(std::int64_t classes, double width, std::uint64_t seed) : dropout_(seed) {
   const std::int64_t c1 = scaled_width(32, width), c2 = scaled_width(64, width),
                      hidden = scaled_width(512, width);
   const ConvolutionOptions bare{.padding = 0};
@@ -36,7 +34,7 @@ Cnn::Cnn(std::int64_t classes, double width, std::uint64_t seed) : seed_(seed) {
   dense2_ = register_module("dense2", Classifier(hidden, classes, true));
 }
 
-void Cnn::begin_as_keras() {
+void Cnn::adjust_first_weights() {
   const torch::NoGradGuard no_grad;
   for (torch::Tensor parameter : parameters()) {
     if (parameter.dim() == 1) {
@@ -50,11 +48,6 @@ void Cnn::begin_as_keras() {
   }
 }
 
-void Cnn::begin_batch(std::span<const std::int64_t> samples, std::int64_t epoch) {
-  samples_.assign(samples.begin(), samples.end());
-  epoch_ = epoch;
-}
-
 torch::Tensor Cnn::forward(const torch::Tensor& images) {
   // The maximum is taken first: adding a bias and ReLU keep order, so the result is the same.
   torch::Tensor x = active(conv1_(images), bias1_);
@@ -62,10 +55,7 @@ torch::Tensor Cnn::forward(const torch::Tensor& images) {
   x = active(conv3_(x), bias3_);
   x = active(torch::max_pool2d(conv4_(x), 2), bias4_);
   x = dense1_(x.flatten(1)).relu_();
-  if (is_training()) {
-    MUSTER_ASSERT(static_cast<std::int64_t>(samples_.size()) == x.size(0));
-    x = x * dropout_mask(samples_, epoch_, x.size(1), kDropout, seed_, x.scalar_type()).to(x.device());
-  }
+  if (is_training()) x = dropout_(x, kDropout);
   return dense2_(x.to(images.scalar_type()));
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "workloads/common/layers/convolution.hpp"
+#include "workloads/common/layers/dropout.hpp"
 #include "workloads/common/models/network.hpp"
 
 namespace muster::workloads {
@@ -13,16 +14,15 @@ namespace muster::workloads {
 class Cnn : public Network {
  public:
   Cnn(std::int64_t classes, double width, std::uint64_t seed);
-  /// From PyTorch's default draws to Keras': uniform within sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio
-  /// 2010), biases zero.
-  void begin_as_keras();
-  void begin_batch(std::span<const std::int64_t> samples, std::int64_t epoch) override;
+  /// To Keras' draws: uniform within sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010), biases zero.
+  void adjust_first_weights() override;
+  void begin_batch(std::span<const std::int64_t> samples, std::int64_t epoch) override {
+    dropout_.begin_batch(samples, epoch);
+  }
   torch::Tensor forward(const torch::Tensor& images) override;
 
  private:
-  std::uint64_t seed_;
-  std::vector<std::int64_t> samples_;
-  std::int64_t epoch_ = 0;
+  SampleDropout dropout_;
   Convolution conv1_{nullptr}, conv2_{nullptr}, conv3_{nullptr}, conv4_{nullptr};
   torch::Tensor bias1_, bias2_, bias3_, bias4_;
   Classifier dense1_{nullptr}, dense2_{nullptr};

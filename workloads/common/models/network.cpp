@@ -5,8 +5,11 @@
 #include "workloads/common/models/alexnet.hpp"
 #include "workloads/common/models/cifar_resnet.hpp"
 #include "workloads/common/models/cnn.hpp"
+#include "workloads/common/models/densenet.hpp"
 #include "workloads/common/models/resnet.hpp"
 #include "workloads/common/models/resnet9.hpp"
+#include "workloads/common/models/resnext.hpp"
+#include "workloads/common/models/wide_resnet.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -23,6 +26,9 @@ std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed
   if (name == "alexnet") return std::make_shared<AlexNet>(options.classes, options.width, options.batch_norm);
   if (name == "cnn") return std::make_shared<Cnn>(options.classes, options.width, seed);
   if (const auto shape = resnet_shape(name)) return std::make_shared<ResNet>(*shape, options);
+  if (const auto shape = densenet_shape(name)) return std::make_shared<DenseNet>(*shape, options);
+  if (const auto shape = wide_resnet_shape(name)) return std::make_shared<WideResNet>(*shape, options);
+  if (const auto shape = resnext_shape(name)) return std::make_shared<ResNeXt>(*shape, options);
   for (const auto& [cifar_name, blocks] : kCifarResNets) {
     if (name == cifar_name)
       return std::make_shared<CifarResNet>(blocks, options.classes, options.width, options.batch_norm);
@@ -48,7 +54,7 @@ std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64
   }
   auto network = build(options, seed);
   initialise(*network, seed);
-  if (auto* cnn = dynamic_cast<Cnn*>(network.get())) cnn->begin_as_keras();
+  network->adjust_first_weights();
   return network;
 }
 
