@@ -17,7 +17,9 @@ enum class RandomStream : std::uint32_t {
   rounding = 6,       ///< of quantised gradients; the rank lies above the lowest 8 bits
   rounding_tail = 7,  ///< further bits of the same
   selection = 8,      ///< of gradient elements
-  powersgd = 9
+  powersgd = 9,
+  split = 10,
+  mixing = 11
 };
 
 /// Four uniform 32-bit numbers of (seed, stream, a, b). `a` counts to 2^32 - 1 (an epoch), `b` to 2^32 - 1 (a
