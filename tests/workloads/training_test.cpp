@@ -6,6 +6,7 @@
 
 #include "tests/workloads/data_files.hpp"
 #include "tests/workloads/rank_threads.hpp"
+#include "workloads/common/adamw.hpp"
 #include "workloads/common/data/synthetic.hpp"
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/precision.hpp"
@@ -59,6 +60,71 @@ TEST(Sgd, RefusesNesterovWithoutMomentum) {
   EXPECT_THROW(Sgd({}, {.momentum = -1, .weight_decay = 0, .nesterov = false}), Error);
 }
 
+class AdamWAgainstTorch : public ::testing::TestWithParam<torch::Dtype> {};
+
+TEST_P(AdamWAgainstTorch, TakesTheSameSteps) {
+  torch::manual_seed(1);
+  const Tensor start = torch::randn({33, 7}, GetParam());
+  Tensor ours = start.clone().requires_grad_(), theirs = start.clone().requires_grad_();
+  AdamW adamw({{"w", ours}}, {.weight_decay = 0.05});
+  torch::optim::AdamW reference({theirs}, torch::optim::AdamWOptions(0.1).weight_decay(0.05));
+  for (int step = 0; step < 6; ++step) {
+    adamw.clear_gradients();
+    reference.zero_grad();
+    (ours.pow(4).sum() / 28).backward();
+    (theirs.pow(4).sum() / 28).backward();
+    adamw.step(0.1);
+    reference.step();
+  }
+  EXPECT_LT((ours - theirs).abs().max().item<double>(), GetParam() == torch::kFloat64 ? 1e-14 : 2e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, AdamWAgainstTorch, ::testing::Values(torch::kFloat32, torch::kFloat64));
+
+/// Figures of torch.optim.AdamW, PyTorch 2.11.0: rates 0.1 to 0.5, the loss a quarter of the fourth powers.
+TEST(AdamW, GivesPythonsFigures) {
+  const Tensor w = torch::tensor({1.0, -2.0, 0.5}, torch::dtype(torch::kFloat64).requires_grad(true));
+  AdamW adamw({{"w", w}}, {.weight_decay = 0.05});
+  for (int step = 1; step <= 5; ++step) {
+    adamw.clear_gradients();
+    (w.pow(4).sum() / 4).backward();
+    adamw.step(0.1 * step);
+  }
+  const Tensor python =
+      torch::tensor({-0.22820902795243275, -0.5526152773770807, -0.48716706168007917}, torch::kFloat64);
+  EXPECT_LT((w - python).abs().max().item<double>(), 1e-14);
+}
+
+TEST(AdamW, GoesOnBitForBitFromItsState) {
+  const auto step = [](AdamW& adamw, const Tensor& w) {
+    adamw.clear_gradients();
+    w.pow(4).sum().backward();
+    adamw.step(0.01);
+  };
+  torch::manual_seed(1);
+  Tensor whole = torch::randn({50}).requires_grad_();
+  AdamW first({{"w", whole}}, {});
+  for (int i = 0; i < 3; ++i) step(first, whole);
+  const Tensor resumed = whole.detach().clone().requires_grad_();
+  AdamW second({{"w", resumed}}, {});
+  for (std::size_t i = 0; i < first.state().size(); ++i) {
+    EXPECT_EQ(second.state()[i].first, first.state()[i].first);
+    Tensor(second.state()[i].second).copy_(first.state()[i].second);
+  }
+  second.set_steps(3);
+  for (int i = 0; i < 3; ++i) {
+    step(first, whole);
+    step(second, resumed);
+  }
+  EXPECT_TRUE(torch::equal(whole, resumed));
+}
+
+TEST(AdamW, RefusesNumbersThatMakeNoSense) {
+  EXPECT_THROW(AdamW({}, {.beta1 = 1}), Error);
+  EXPECT_THROW(AdamW({}, {.beta2 = -0.1}), Error);
+  EXPECT_THROW(AdamW({}, {.weight_decay = -1}), Error);
+}
+
 // A training small enough for a test: its parts, and a step.
 struct Training {
   explicit Training(std::uint64_t seed, const std::string& precision = "fp32")
@@ -97,7 +163,7 @@ TEST(Training, GoesOnBitForBitFromItsState) {
 
   Training resumed(3, "bf16");
   restore(training_tensors(*resumed.network, *resumed.sgd), SafetensorsFile(folder / "state.safetensors"));
-  resumed.sgd->set_began(true);
+  resumed.sgd->set_steps(1);
   for (int i = 4; i < 8; ++i) resumed.step(i);
   const auto expected = training_tensors(*whole.network, *whole.sgd),
              got = training_tensors(*resumed.network, *resumed.sgd);

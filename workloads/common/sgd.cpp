@@ -28,7 +28,7 @@ SgdStep<Real> typed(double rate, const SgdOptions& options, double decay, bool f
 }  // namespace
 
 Sgd::Sgd(NamedTensors parameters, const SgdOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : Optimiser(std::move(parameters)), options_(options) {
   if (!(options.momentum >= 0) || !(options.weight_decay >= 0) ||
       (options.nesterov && options.momentum == 0)) {
     throw Error(ExitCode::config,
@@ -42,6 +42,7 @@ Sgd::Sgd(NamedTensors parameters, const SgdOptions& options)
 
 void Sgd::step(double rate) {
   const torch::NoGradGuard no_grad;
+  const bool first = steps_ == 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     auto& parameter = parameters_[i].second;
     if (!parameter.grad().defined()) continue;
@@ -53,25 +54,21 @@ void Sgd::step(double rate) {
       auto g = gradient.add(parameter, decay);
       if (momentum.defined()) {
         const auto m = momentum;
-        m.mul_(began_ ? options_.momentum : 0).add_(g);
+        m.mul_(first ? 0 : options_.momentum).add_(g);
         g = options_.nesterov ? g.add(m, options_.momentum) : m;
       }
       parameter.sub_(g, rate);
       continue;
     }
     if (parameter.scalar_type() == torch::kFloat64) {
-      update(parameter, gradient, momentum, typed<double>(rate, options_, decay, !began_), kernels().sgd_f64);
+      update(parameter, gradient, momentum, typed<double>(rate, options_, decay, first), kernels().sgd_f64);
     } else {
-      update(parameter, gradient, momentum, typed<float>(rate, options_, decay, !began_), kernels().sgd_f32);
+      update(parameter, gradient, momentum, typed<float>(rate, options_, decay, first), kernels().sgd_f32);
     }
     // The kernel wrote behind autograd's back: working copies go by the version.
     parameter.unsafeGetTensorImpl()->bump_version();
   }
-  began_ = true;
-}
-
-void Sgd::clear_gradients() {
-  for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();
+  ++steps_;
 }
 
 }  // namespace muster::workloads

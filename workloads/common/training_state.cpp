@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
+#include "core/durable_file.hpp"
 #include "core/error.hpp"
 
 namespace muster::workloads {
@@ -65,11 +67,22 @@ TensorViews::TensorViews(const NamedTensors& tensors) {
   }
 }
 
-NamedTensors training_tensors(const torch::nn::Module& module, const Sgd& optimiser) {
+NamedTensors training_tensors(const torch::nn::Module& module, const Optimiser& optimiser) {
   NamedTensors tensors;
   for (auto& [name, tensor] : named_tensors(module)) tensors.emplace_back("model." + name, tensor);
   tensors.insert(tensors.end(), optimiser.state().begin(), optimiser.state().end());
   return tensors;
+}
+
+void write_weights(const std::filesystem::path& file, const NamedTensors& tensors,
+                   const std::map<std::string, std::string>& metadata) {
+  std::filesystem::path aside = file;
+  aside += ".part";
+  write_safetensors(aside, TensorViews(tensors).views(), metadata);
+  std::error_code problem;
+  std::filesystem::rename(aside, file, problem);
+  if (problem) throw_storage_error(file, "rename", problem.value());
+  fsync_folder(file.parent_path());
 }
 
 void restore(const NamedTensors& tensors, const SafetensorsFile& file) {

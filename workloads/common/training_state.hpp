@@ -1,12 +1,14 @@
 #pragma once
 /// A network and its optimiser as named tensors, for checkpoints and weights files.
 
+#include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/safetensors.hpp"
 #include "workloads/common/models/network.hpp"
-#include "workloads/common/sgd.hpp"
+#include "workloads/common/optimiser.hpp"
 
 namespace muster::workloads {
 
@@ -29,7 +31,11 @@ class TensorViews {
 
 /// What a training goes on from: "model.NAME" for parameters and buffers, and the optimiser's state. Nothing
 /// else of a training is state: orders and augmentation are functions of seed, epoch and step.
-NamedTensors training_tensors(const torch::nn::Module& module, const Sgd& optimiser);
+NamedTensors training_tensors(const torch::nn::Module& module, const Optimiser& optimiser);
+
+/// Writes a .safetensors file aside, fsyncs it and renames it into place. Throws Error(storage).
+void write_weights(const std::filesystem::path& file, const NamedTensors& tensors,
+                   const std::map<std::string, std::string>& metadata);
 
 /// Fills every tensor from the file, by name. Throws Error(checkpoint): one missing, or of another shape or
 /// type. What the file holds beyond them is left alone.

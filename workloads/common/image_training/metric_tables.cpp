@@ -8,7 +8,7 @@
 #include "workloads/common/metric_columns.hpp"
 
 namespace muster::workloads {
-std::vector<MetricTable> image_metric_tables() {
+std::vector<MetricTable> image_metric_tables(const std::string& tested_on) {
   const MetricColumn epoch = whole_column("epoch", "1", "counts from 1");
   const MetricColumn busy =
       real_column("exchange_busy_seconds", "s", "rank 0 inside collectives, on whichever thread");
@@ -23,10 +23,13 @@ std::vector<MetricTable> image_metric_tables() {
       {"epoch",
        {epoch,
         real_column("train_loss", "1", "mean over the epoch's steps and all ranks, with label smoothing"),
-        real_column("test_loss", "1", "mean cross entropy; NaN where the epoch was not tested"),
-        real_column("test_accuracy", "1", "share of right answers; NaN where the epoch was not tested"),
+        real_column((tested_on + "_loss").c_str(), "1",
+                    "mean cross entropy; NaN where the epoch was not tested"),
+        real_column((tested_on + "_accuracy").c_str(), "1",
+                    "share of right answers; NaN where the epoch was not tested"),
         real_column("images_per_second", "images/s", "of all ranks, training alone"), lr,
-        real_column("seconds", "s", "training alone"), real_column("test_seconds", "s", "testing"),
+        real_column("seconds", "s", "training alone"),
+        real_column((tested_on + "_seconds").c_str(), "s", "testing"),
         real_column("bookkeeping_seconds", "s", "of seconds: metrics, and agreeing on saving and stopping"),
         busy, exposed, payload, sent, received}},
       {"step",
@@ -35,11 +38,12 @@ std::vector<MetricTable> image_metric_tables() {
         real_column("seconds", "s", "from the batch to the updated weights"), busy, exposed, payload, sent,
         received}},
       {"class",
-       {epoch, whole_column("class", "1", "index"), whole_column("images", "1", "test images of this class"),
+       {epoch, whole_column("class", "1", "index"),
+        whole_column("images", "1", "tested images of this class"),
         real_column("accuracy", "1", "share of them that was recognised")}},
       {"confusion",
        {epoch, whole_column("label", "1", "index"), whole_column("predicted", "1", "index"),
-        whole_column("count", "1", "test images")}},
+        whole_column("count", "1", "tested images")}},
   };
 }
 

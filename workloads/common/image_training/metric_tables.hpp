@@ -11,8 +11,9 @@
 
 namespace muster::workloads {
 
-/// `epoch` (first), `step`, `class` and `confusion`.
-std::vector<MetricTable> image_metric_tables();
+/// `epoch` (first), `step`, `class` and `confusion`. `tested_on` says what epochs are tested on, and begins
+/// the names of what that found: "test", say, for `test_accuracy`.
+std::vector<MetricTable> image_metric_tables(const std::string& tested_on);
 
 /// Sums over an epoch so far. Part of a checkpoint, so that a resumed epoch's row is the same.
 struct EpochSums {

@@ -120,6 +120,14 @@ ImageParameters read_image_parameters(const Task& task) {
   return p;
 }
 
+DatasetOptions dataset_options(const ImageParameters& parameters) {
+  return {.path = parameters.data_path,
+          .samples = parameters.data_samples,
+          .test_samples = parameters.data_test_samples,
+          .classes = parameters.data_classes,
+          .seed = parameters.data_seed};
+}
+
 void require_even_batch(const ImageParameters& parameters, int ranks) {
   if (parameters.batch % ranks == 0) return;
   refuse("a batch of " + std::to_string(parameters.batch) + " cannot be shared evenly by " +

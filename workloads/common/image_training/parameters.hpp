@@ -2,12 +2,16 @@
 /// What an experiment can say to any workload that trains an image classifier.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/task.hpp"
 #include "core/workload_schema.hpp"
+#include "workloads/common/adamw.hpp"
 #include "workloads/common/data/augmentation.hpp"
+#include "workloads/common/data/dataset.hpp"
+#include "workloads/common/data/mixing.hpp"
 #include "workloads/common/precision.hpp"
 #include "workloads/common/sampling.hpp"
 #include "workloads/common/schedule.hpp"
@@ -30,8 +34,10 @@ struct ImageParameters {
   BatchSplit split;        ///< how the ranks share a batch; no entries: evenly
   ScheduleOptions schedule;
   SgdOptions sgd;
+  std::optional<AdamWOptions> adamw;  ///< in the place of SGD
   double label_smoothing = 0;
   AugmentationOptions augmentation;
+  MixingOptions mixing;
   Precision precision;
   bool channels_last = true;
   std::int64_t evaluate_every = 0;
@@ -44,6 +50,9 @@ std::vector<ParameterSpec> image_parameter_specs();
 
 /// Throws Error(config) for values that do not go together.
 ImageParameters read_image_parameters(const Task& task);
+
+/// The data set that they name.
+DatasetOptions dataset_options(const ImageParameters& parameters);
 
 /// Throws Error(config) for a batch that the ranks cannot share evenly.
 void require_even_batch(const ImageParameters& parameters, int ranks);

@@ -11,10 +11,11 @@
 
 #include "runner/workload.hpp"
 #include "workloads/common/data/augmentation.hpp"
+#include "workloads/common/evaluation.hpp"
 #include "workloads/common/image_training/parameters.hpp"
 #include "workloads/common/models/network.hpp"
+#include "workloads/common/optimiser.hpp"
 #include "workloads/common/sampling.hpp"
-#include "workloads/common/sgd.hpp"
 
 namespace muster::workloads {
 
@@ -26,7 +27,7 @@ struct TrainingParts {
   const BatchMaker& batches;
   ShardedSampler& sampler;
   Network& network;
-  Sgd& optimiser;
+  Optimiser& optimiser;
 };
 
 /// A step that was just made.
@@ -39,7 +40,8 @@ struct StepPlace {
   bool logged = false;  ///< the step has a row in the `step` table (`log_every`)
 };
 
-/// What a strategy adds to a checkpoint; names must not begin with "model." or "momentum.".
+/// What a strategy adds to a checkpoint; names must not begin with "model.", "momentum." or
+/// "variance.".
 struct StrategyState {
   NamedTensors shared;                          ///< rank 0's count
   NamedTensors own;                             ///< each rank's
@@ -92,6 +94,9 @@ class RankStrategy {
   virtual void before_test() {}
   /// The network to test and to write, once before_test() has run: `own`, or one that is made of all ranks'.
   virtual Network& tested(Network& own) { return own; }
+  /// What an epoch's test found in the network that was tested, the same on every rank.
+  virtual void epoch_tested(std::int64_t /*epoch*/, const Network& /*network*/,
+                            const Evaluation& /*result*/) {}
   /// Back to what this rank trains.
   virtual void after_test() {}
 

@@ -5,12 +5,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <utility>
 
-#include "core/durable_file.hpp"
 #include "core/error.hpp"
-#include "core/safetensors.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
@@ -50,6 +47,11 @@ NetworkOptions network_options(const ImageParameters& p, std::int64_t classes, B
   return options;
 }
 
+std::unique_ptr<Optimiser> make_optimiser(const Network& network, const ImageParameters& p) {
+  if (p.adamw) return std::make_unique<AdamW>(named_parameters(network), *p.adamw);
+  return std::make_unique<Sgd>(named_parameters(network), p.sgd);
+}
+
 std::vector<torch::Tensor> tensors_of(const NamedTensors& named) {
   std::vector<torch::Tensor> tensors;
   for (const auto& [name, tensor] : named) tensors.push_back(tensor);
@@ -64,25 +66,32 @@ std::string formatted(const char* format, auto... values) {
 
 }  // namespace
 
+TrainingData load_training_data(const ImageParameters& parameters) {
+  Dataset data = load_dataset(dataset_options(parameters));
+  const ChannelStatistics statistics =
+      parameters.imagenet_statistics ? kImageNetStatistics : channel_statistics(data.train);
+  return {.data = std::move(data), .statistics = statistics};
+}
+
 ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy)
+    : ImageTraining(context, parameters, strategy, load_training_data(parameters)) {}
+
+ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy,
+                             TrainingData data)
     : context_(context),
       communicator_(context.communicator()),
       strategy_(strategy),
       data_ranks_(strategy.data_ranks(communicator_)),
       parameters_(parameters),
-      data_(load_dataset({.path = parameters_.data_path,
-                          .samples = parameters_.data_samples,
-                          .test_samples = parameters_.data_test_samples,
-                          .classes = parameters_.data_classes,
-                          .seed = parameters_.data_seed})),
+      data_(std::move(data.data)),
+      tested_on_(std::move(data.tested_on)),
       sampler_(data_.train.size(), split_of(parameters_, data_ranks_.size()), parameters_.seed,
                data_ranks_.rank()),
-      batches_(parameters_.imagenet_statistics ? kImageNetStatistics : channel_statistics(data_.train),
-               parameters_.precision.images, parameters_.seed, parameters_.augmentation),
+      batches_(data.statistics, parameters_.precision.images, parameters_.seed, parameters_.augmentation),
       schedule_(parameters_.schedule),
       network_(strategy.network(
           network_options(parameters_, data_.classes, strategy.batch_norm(communicator_)), parameters_)),
-      optimiser_(named_parameters(*network_), parameters_.sgd),
+      optimiser_(make_optimiser(*network_, parameters_)),
       total_steps_(parameters_.epochs * sampler_.steps_per_epoch()) {
   torch::set_num_threads(context.device().threads);
   begin_or_resume();
@@ -91,18 +100,18 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
 void ImageTraining::begin_or_resume() {
   const auto checkpoint = context_.checkpoints().load_newest();
   if (checkpoint) {
-    strategy_.from_file(training_tensors(*network_, optimiser_),
+    strategy_.from_file(training_tensors(*network_, *optimiser_),
                         strategy_.ranks_differ() ? *checkpoint->own : *checkpoint->shared);
     done_ = checkpoint->step;
-    optimiser_.set_began(done_ > 0);
+    optimiser_->set_steps(done_);
     sums_ = epoch_sums_from(checkpoint->metadata.at(kEpochSums));
     context_.log("resumed after step " + std::to_string(done_) + " of " + std::to_string(total_steps_));
   } else if (strategy_.same_network()) {
     broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
   }
-  strategy_.begin({context_, parameters_, data_, batches_, sampler_, *network_, optimiser_},
+  strategy_.begin({context_, parameters_, data_, batches_, sampler_, *network_, *optimiser_},
                   checkpoint ? &*checkpoint : nullptr);
-  std::vector<MetricTable> tables = image_metric_tables();
+  std::vector<MetricTable> tables = image_metric_tables(tested_on_);
   for (MetricTable& table : strategy_.tables()) tables.push_back(std::move(table));
   context_.metrics().declare(tables);
   describe();
@@ -128,13 +137,21 @@ StepFigures ImageTraining::step() {
   figures.lr = schedule_.rate_at(done_, sampler_.steps_per_epoch());
 
   const auto samples = sampler_.batch(epoch, step_in_epoch);
-  torch::Tensor images = batches_.training_batch(data_.train, samples, epoch);
+  torch::Tensor images, targets;
+  if (parameters_.mixing.on()) {
+    MixedBatch mixed = mixed_batch(batches_, data_.train, samples, epoch, data_.classes, parameters_.mixing,
+                                   parameters_.seed);
+    images = std::move(mixed.images);
+    targets = mixed.targets.to(parameters_.precision.parameters);
+  } else {
+    images = batches_.training_batch(data_.train, samples, epoch);
+    targets = BatchMaker::labels(data_.train, samples);
+  }
   if (!parameters_.channels_last) images = images.contiguous();
-  optimiser_.clear_gradients();
+  optimiser_->clear_gradients();
   network_->begin_batch(samples, epoch);
-  const torch::Tensor loss =
-      torch::cross_entropy_loss(network_->forward(images), BatchMaker::labels(data_.train, samples), {},
-                                at::Reduction::Mean, -100, parameters_.label_smoothing);
+  const torch::Tensor loss = torch::cross_entropy_loss(
+      network_->forward(images), targets, {}, at::Reduction::Mean, -100, parameters_.label_smoothing);
 
   figures.loss = strategy_.backward(loss);
   if (!std::isfinite(figures.loss)) {
@@ -143,7 +160,7 @@ StepFigures ImageTraining::step() {
                           static_cast<long long>(done_ + 1), static_cast<long long>(epoch + 1), figures.lr),
                 "lower lr or lengthen the warm-up; the same parameters diverge again at the same step");
   }
-  optimiser_.step(figures.lr);
+  optimiser_->step(figures.lr);
   ++done_;
   strategy_.after_step({.step = done_,
                         .epoch = epoch + 1,
@@ -161,12 +178,13 @@ StepFigures ImageTraining::step() {
   return figures;
 }
 
-TestFigures ImageTraining::test() {
+TestFigures ImageTraining::test(std::int64_t epoch) {
   Stopwatch stopwatch;
   strategy_.before_test();
   TestFigures figures;
-  figures.result =
-      evaluate(strategy_.tested(*network_), data_.test, batches_, data_.classes, kTestBatch, &data_ranks_);
+  Network& network = strategy_.tested(*network_);
+  figures.result = evaluate(network, data_.test, batches_, data_.classes, kTestBatch, &data_ranks_);
+  strategy_.epoch_tested(epoch, network, figures.result);
   strategy_.after_test();
   figures.seconds = stopwatch.lap();
   return figures;
@@ -177,7 +195,7 @@ void ImageTraining::finish_epoch(const StepFigures& last) {
   const bool final = done_ == total_steps_;
   sums_.loss = strategy_.epoch_loss(sums_.loss);
   const bool tested = final || (parameters_.evaluate_every > 0 && epoch % parameters_.evaluate_every == 0);
-  const TestFigures figures = tested ? test() : TestFigures{};
+  const TestFigures figures = tested ? test(epoch) : TestFigures{};
   append_epoch(context_.metrics(), epoch, last.lr, sums_.steps * parameters_.batch, sums_,
                tested ? &figures : nullptr);
   note_ = formatted("loss %.3f", sums_.loss / static_cast<double>(sums_.steps));
@@ -198,7 +216,7 @@ Progress ImageTraining::progress() const {
 void ImageTraining::save() {
   StrategyState more = strategy_.state();
   NamedTensors& place = strategy_.ranks_differ() ? more.own : more.shared;
-  const NamedTensors training = strategy_.to_file(training_tensors(*network_, optimiser_));
+  const NamedTensors training = strategy_.to_file(training_tensors(*network_, *optimiser_));
   place.insert(place.begin(), training.begin(), training.end());
   const TensorViews shared(more.shared);
   const TensorViews own(more.own);
@@ -215,15 +233,8 @@ void ImageTraining::write_final_weights() {
   strategy_.before_test();
   const NamedTensors tensors = strategy_.to_file(named_tensors(strategy_.tested(*network_)));
   if (communicator_.rank() != 0) return;
-  const std::filesystem::path file = context_.artifacts() / "final.safetensors";
-  const std::filesystem::path aside = context_.artifacts() / "final.safetensors.part";
-  const TensorViews views(tensors);
-  write_safetensors(aside, views.views(),
-                    {{"network", parameters_.network}, {"step", std::to_string(done_)}});
-  std::error_code problem;
-  std::filesystem::rename(aside, file, problem);
-  if (problem) throw_storage_error(file, "rename", problem.value());
-  fsync_folder(context_.artifacts());
+  write_weights(context_.artifacts() / "final.safetensors", tensors,
+                {{"network", parameters_.network}, {"step", std::to_string(done_)}});
 }
 
 Outcome ImageTraining::run() {
