@@ -44,23 +44,44 @@ struct Axis {
 using Cell = std::map<std::string, Value>;
 
 /// `[matrix]`: the product of `grid`'s axes with the rows of `zip`; cells that match every key of an
-/// `exclude` table are dropped; then each `include` table is one more cell.
+/// `exclude` table are dropped; then each `include` table is one more cell. All of that is there for every
+/// combination of `common`, but for included cells that say themselves what they have on such an axis.
 struct Matrix {
-  std::vector<Axis> grid;  ///< in the file's order
-  std::vector<Axis> zip;   ///< all of one length
+  std::vector<Axis> common;  ///< of a stage: the axes that it has of the whole experiment
+  std::vector<Axis> grid;    ///< in the file's order
+  std::vector<Axis> zip;     ///< all of one length
   std::vector<Cell> include;
   std::vector<Cell> exclude;
   std::vector<SourcePlace> include_places;  ///< of each table, as many
   std::vector<SourcePlace> exclude_places;
 };
 
-/// One TOML file, checked for everything that can be checked without the workload's schema.
+/// What tasks of another stage leave in their artifacts: `{ from = "experts", file = "best.safetensors" }`.
+struct Reference {
+  std::string stage;
+  std::string file;  ///< below artifacts/; empty: that folder itself
+  /// Which of its tasks, on these axes; on others those that agree with the task that asks.
+  std::map<std::string, std::vector<Value>> where;
+  SourcePlace place;
+  std::map<std::string, SourcePlace> where_places;
+};
+
+/// The value of a parameter that is made of artifacts.
+struct References {
+  std::vector<Reference> items;
+  bool in_brackets = false;  ///< a list even where the workload's parameters have no types
+};
+
+/// One TOML file, checked for everything that can be checked without the workload's schema; or one stage of
+/// it.
 struct Experiment {
   std::filesystem::path file;
   std::string name;                  ///< [A-Za-z0-9._-]+; names its folder
+  std::string stage;                 ///< empty: the file has none
   std::string workload;              ///< a built-in's name, "exec", or a path to a .so (relative to the file)
   std::vector<std::string> command;  ///< of `exec`
   Parameters parameters;             ///< as given, dotted
+  std::map<std::string, References> references;  ///< by parameter; of a stage
   Resources resources;
   Policy policy;
   SlurmOptions slurm;  ///< as given, without the site's defaults. Changes no result, so it is in no id.
@@ -69,10 +90,14 @@ struct Experiment {
   /// itself
   /// ("command[1]", "matrix.grid.lr[0]", "matrix.include[2].lr").
   std::map<std::string, SourcePlace> places;
+  /// Each read as an experiment of its own, and behind those that it takes from. Then this experiment's
+  /// parameters and grid are common: stages.hpp hands them out.
+  std::vector<Experiment> stages;
 };
 
 /// Throws Error(config) with file:line:column: TOML syntax, unknown key (nearest known name), wrong type,
-/// empty axis, zip axes of different length, a name that cannot be a folder's.
+/// empty axis, zip axes of different length, a name that cannot be a folder's, stages that take from each
+/// other in a circle.
 Experiment read_experiment(const std::filesystem::path& file);
 
 }  // namespace muster

@@ -28,10 +28,12 @@ constexpr std::array kStates = {TaskState::pending, TaskState::starting, TaskSta
 constexpr std::size_t kChecksumDigits = 16;
 
 std::string to_line(const JournalEntry& entry) {
-  const std::string json = nlohmann::ordered_json{
+  nlohmann::ordered_json object{
       {"sequence", entry.sequence}, {"unix_time", entry.unix_time},    {"task", entry.task},
       {"attempt", entry.attempt},   {"state", to_string(entry.state)}, {"exit_code", entry.exit_code},
-      {"reason", entry.reason}}.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+      {"reason", entry.reason}};
+  if (!entry.host.empty()) object["host"] = entry.host;
+  const std::string json = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   return checksum64(json) + " " + json + "\n";
 }
 
@@ -52,7 +54,8 @@ std::optional<JournalEntry> from_line(std::string_view line) {
                         object.at("attempt").get<int>(),
                         *state,
                         object.at("exit_code").get<int>(),
-                        object.at("reason").get<std::string>()};
+                        object.at("reason").get<std::string>(),
+                        object.value("host", "")};
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }
@@ -105,6 +108,8 @@ const char* to_string(TaskState state) {
       return "failed";
     case TaskState::done:
       return "done";
+    case TaskState::blocked:
+      return "blocked";
   }
   return "unknown";
 }

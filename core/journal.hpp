@@ -10,8 +10,9 @@
 
 namespace muster {
 
-/// States of a task in a run, in the order they can follow each other within an attempt.
-enum class TaskState { pending, starting, running, stopped, failed, done };
+/// States of a task in a run, in the order they can follow each other within an attempt. A blocked one needs
+/// a task that failed; that follows from the other's state and is in no journal.
+enum class TaskState { pending, starting, running, stopped, failed, done, blocked };
 
 const char* to_string(TaskState state);
 
@@ -24,6 +25,7 @@ struct JournalEntry {
   TaskState state = TaskState::pending;
   int exit_code = 0;
   std::string reason;  ///< one line for a person
+  std::string host{};  ///< of the run itself: nothing more goes to this host; else empty
 
   bool operator==(const JournalEntry&) const = default;
 };

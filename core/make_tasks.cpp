@@ -1,12 +1,13 @@
 #include <algorithm>
+#include <set>
 #include <system_error>
 
-#include "core/command_template.hpp"
 #include "core/data_digest.hpp"
 #include "core/matrix.hpp"
 #include "core/nearest_name.hpp"
-#include "core/resource_values.hpp"
 #include "core/run_paths.hpp"
+#include "core/stage_maker.hpp"
+#include "core/stages.hpp"
 #include "core/task.hpp"
 
 namespace muster {
@@ -14,162 +15,53 @@ namespace muster {
 namespace {
 
 namespace fs = std::filesystem;
-using Places = std::map<std::string, SourcePlace>;
 
-constexpr std::size_t kLongestLabel = 100;
-
-/// Axis keys in the file's order; keys of included cells that are on no axis follow.
-std::vector<std::string> axis_order(const Matrix& matrix) {
-  std::vector<std::string> order;
-  const auto add = [&order](const std::string& key) {
-    if (std::find(order.begin(), order.end(), key) == order.end()) order.push_back(key);
-  };
-  for (const Axis& axis : matrix.grid) add(axis.key);
-  for (const Axis& axis : matrix.zip) add(axis.key);
-  for (const Cell& cell : matrix.include) {
-    for (const auto& [key, value] : cell) add(key);
+/// Makes the path of a data set absolute and returns its digest.
+std::string read_data_set(std::string& path_text, const ParameterSpec& spec, DataDigests& digests,
+                          const SourcePlace& place) {
+  const fs::path path = fs::absolute(path_text).lexically_normal();
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    std::string advice = "give a path that is there; a relative one starts at the current folder";
+    if (!spec.choices.empty()) advice += "; or a built-in name: " + name_advice(path_text, spec.choices);
+    throw Error(ExitCode::data,
+                "there is no data set '" + path.string() + "' (parameter '" + spec.name + "')", advice,
+                place);
   }
-  return order;
+  path_text = path.string();
+  return digests.digest_of(path);
 }
 
-std::string folder_text(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '-' || c == '+';
-    result += plain ? c : '_';
-  }
-  return result;
-}
-
-/// Words speak for themselves ("resnet9"); numbers and flags are told apart by their name ("ranks2").
-std::string label_of(const std::string& key, const Value& value) {
-  const std::string last_name = key.substr(key.rfind('.') + 1);
-  if (!value.is_string()) {
-    std::string text = value.is_list() ? "" : value.canonical();
-    if (value.is_list()) {
-      for (const Value& element : value.as_list()) text += (text.empty() ? "" : "_") + element.text();
-    }
-    return folder_text(last_name + text);
-  }
-  const std::string& text = value.as_string();
-  if (text.find('/') == std::string::npos) return folder_text(text.empty() ? last_name : text);
-  const fs::path path = fs::path(text).lexically_normal();
-  return folder_text((path.has_filename() ? path : path.parent_path()).filename().string());
-}
-
-std::string label_of(const std::vector<std::string>& order, const Cell& cell, const std::string& workload) {
-  std::string label;
-  for (const std::string& key : order) {
-    const auto found = cell.find(key);
-    if (found != cell.end()) label += (label.empty() ? "" : "-") + label_of(key, found->second);
-  }
-  if (label.empty()) label = folder_text(workload);
-  if (label.front() == '.' || label.front() == '-') label.insert(0, "_");
-  return label.substr(0, kLongestLabel);
-}
-
-/// Where the values of cells stand in the file.
-class ValuePlaces {
- public:
-  explicit ValuePlaces(const Experiment& experiment) : experiment_(experiment) {
-    for (const Axis& axis : experiment.matrix.grid) add(axis, "matrix.grid.");
-    for (const Axis& axis : experiment.matrix.zip) add(axis, "matrix.zip.");
-    for (std::size_t i = 0; i < experiment.matrix.include.size(); ++i) {
-      for (const auto& [key, value] : experiment.matrix.include[i])
-        places_.try_emplace(name_of(key, value), of("matrix.include[" + std::to_string(i) + "]." + key));
-    }
-  }
-
-  /// Of a key by its dotted name from the root; the whole file where it is not there.
-  SourcePlace of(const std::string& name) const {
-    const auto found = experiment_.places.find(name);
-    return found == experiment_.places.end() ? SourcePlace{experiment_.file} : found->second;
-  }
-  SourcePlace of(const std::string& key, const Value& value) const {
-    const auto found = places_.find(name_of(key, value));
-    return found == places_.end() ? SourcePlace{experiment_.file} : found->second;
-  }
-  /// Of the value that a cell's parameter has.
-  SourcePlace of_parameter(const std::string& name, const Cell& cell) const {
-    const auto found = cell.find(name);
-    return found == cell.end() ? of("parameters." + name) : of(name, found->second);
-  }
-
- private:
-  static std::string name_of(const std::string& key, const Value& value) {
-    return key + " = " + value.canonical();
-  }
-  void add(const Axis& axis, const std::string& prefix) {
-    for (std::size_t i = 0; i < axis.values.size(); ++i)
-      places_.try_emplace(name_of(axis.key, axis.values[i]),
-                          of(prefix + axis.key + "[" + std::to_string(i) + "]"));
-  }
-
-  const Experiment& experiment_;
-  Places places_;
-};
-
-void check_placeholders(const Experiment& experiment, const Parameters& parameters,
-                        const ValuePlaces& places) {
-  std::vector<std::string> known;
-  for (const auto& [name, value] : parameters) known.push_back(name);
-  for (std::size_t i = 0; i < experiment.command.size(); ++i) {
-    for (const std::string& name : placeholders(experiment.command[i])) {
-      if (parameters.contains(name)) continue;
-      throw Error(ExitCode::config, "the command asks for '{" + name + "}', but there is no such parameter",
-                  name_advice(name, known) + " (write '{{" + name + "}}' for the braces themselves)",
-                  places.of("command[" + std::to_string(i) + "]"));
-    }
-  }
-}
-
-/// `named_places` are the experiment's; while this runs, a parameter's name stands for the cell's value.
-Task resolve(const Experiment& experiment, const WorkloadSchema& schema, const fs::path& plugin,
-             const Cell& cell, const ValuePlaces& places, Places& named_places) {
-  Task task;
-  task.workload = schema.name;
-  task.plugin = plugin;
-  task.command = experiment.command;
-  task.cell = cell;
-  task.resources = experiment.resources;
-  task.policy = experiment.policy;
-  Parameters given = experiment.parameters;
-  for (const auto& [key, value] : cell) {
-    const SourcePlace place = places.of(key, value);
-    if (const auto resource = resource_name_of(key)) {
-      set_resource(task.resources, *resource, value, place);
-    } else {
-      given[key] = value;
-      named_places["parameters." + key] = place;
-    }
-  }
-  task.parameters = resolve_parameters(schema, given, named_places);
-  check_placeholders(experiment, task.parameters, places);
-  for (const auto& [key, value] : cell) named_places["parameters." + key] = places.of("parameters." + key);
-  return task;
-}
-
-/// Makes data sets' paths absolute and returns their digests by parameter.
+/// Makes data sets' paths absolute and returns their digests by parameter. Paths that are `needed` of other
+/// tasks are no data sets: nothing may be there yet.
 std::map<std::string, std::string> read_data(Task& task, const WorkloadSchema& schema,
-                                             const ValuePlaces& places, DataDigests& digests) {
+                                             const ValuePlaces& places, DataDigests& digests,
+                                             const std::map<std::string, NeededFiles>& needed) {
   std::map<std::string, std::string> result;
   for (const ParameterSpec& spec : schema.parameters) {
-    if (!spec.is_data_path) continue;
-    const std::string given = task.parameters.at(spec.name).as_string();
-    const bool built_in = std::find(spec.choices.begin(), spec.choices.end(), given) != spec.choices.end();
-    if (given.empty() || built_in) continue;
-    const fs::path path = fs::absolute(given).lexically_normal();
-    std::error_code error;
-    if (!fs::exists(path, error)) {
-      std::string advice = "give a path that is there; a relative one starts at the current folder";
-      if (!spec.choices.empty()) advice += "; or a built-in name: " + name_advice(given, spec.choices);
-      throw Error(ExitCode::data,
-                  "there is no data set '" + path.string() + "' (parameter '" + spec.name + "')", advice,
-                  places.of_parameter(spec.name, task.cell));
+    if (!spec.is_data_path || needed.contains(spec.name)) continue;
+    const SourcePlace place = places.of_parameter(spec.name, task.cell);
+    Value& value = task.parameters.at(spec.name);
+    if (value.is_list()) {
+      Value::List paths;
+      for (const Value& item : value.as_list()) {
+        if (!item.is_string())
+          throw Error(ExitCode::config,
+                      "parameter '" + spec.name + "' is a list of paths, not of " + item.kind() + "s",
+                      "give strings", place);
+        std::string path = item.as_string();
+        std::string& digest = result[spec.name];
+        digest += (digest.empty() ? "" : " ") + read_data_set(path, spec, digests, place);
+        paths.emplace_back(path);
+      }
+      value = paths;
+      continue;
     }
-    task.parameters[spec.name] = path.string();
-    result[spec.name] = digests.digest_of(path);
+    std::string path = value.as_string();
+    const bool built_in = std::find(spec.choices.begin(), spec.choices.end(), path) != spec.choices.end();
+    if (path.empty() || built_in) continue;
+    result[spec.name] = read_data_set(path, spec, digests, place);
+    value = path;
   }
   return result;
 }
@@ -192,15 +84,17 @@ std::map<std::string, std::string> existing_labels(const ExperimentPaths& paths)
   return labels;
 }
 
-void check_distinct(const Experiment& experiment, const std::vector<Task>& tasks, const ValuePlaces& places) {
+/// `places`: of each task.
+void check_distinct(const std::vector<Task>& tasks, const std::vector<const ValuePlaces*>& places) {
   std::map<std::string, const Task*> by_id;
-  for (const Task& task : tasks) {
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const Task& task = tasks[i];
     const auto [found, is_new] = by_id.try_emplace(task.id, &task);
     if (is_new) continue;
-    SourcePlace place{experiment.file};
+    SourcePlace place = places[i]->of("");
     for (const auto& [key, value] : task.cell) {
       const auto other = found->second->cell.find(key);
-      if (other == found->second->cell.end() || other->second != value) place = places.of(key, value);
+      if (other == found->second->cell.end() || other->second != value) place = places[i]->of(key, value);
     }
     throw Error(
         ExitCode::config,
@@ -209,27 +103,100 @@ void check_distinct(const Experiment& experiment, const std::vector<Task>& tasks
   }
 }
 
+std::vector<StageTasks> stages_of(const Experiment& experiment, const std::vector<FoundWorkload>& workloads) {
+  std::vector<StageTasks> stages;
+  if (experiment.stages.empty()) {
+    stages.push_back({experiment, axis_order(experiment.matrix), 0, 0});
+    return stages;
+  }
+  require_common_taken(experiment, workloads);
+  for (std::size_t i = 0; i < workloads.size(); ++i) {
+    Experiment full = with_common(experiment, experiment.stages[i], workloads[i].schema);
+    std::vector<std::string> axes = axis_order(full.matrix);
+    stages.push_back({std::move(full), std::move(axes), 0, 0});
+  }
+  return stages;
+}
+
+/// Tasks while they are made.
+struct Draft {
+  std::vector<Task> tasks;
+  std::vector<std::map<std::string, NeededFiles>> needed;  ///< of each task
+  std::vector<std::size_t> stage;                          ///< of each task
+};
+
+/// Fills in the id, from ids of needed tasks, which stand before it.
+void identify(Draft& draft, std::size_t index, const WorkloadSchema& schema, const ValuePlaces& places,
+              DataDigests& digests) {
+  ContentOfParameters content;
+  Task& task = draft.tasks[index];
+  content.data = read_data(task, schema, places, digests, draft.needed[index]);
+  for (const auto& [name, files] : draft.needed[index]) {
+    content.needed[name] = files.value([&](const NeededFile& needed) {
+      const std::string& id = draft.tasks[needed.task].id;
+      return needed.file.empty() ? id : id + "/" + needed.file;
+    });
+  }
+  task.id = task_id(task, schema, content);
+}
+
+/// Labels are final: fills in paths, and which tasks are needed.
+void fill_paths(Draft& draft, const ExperimentPaths& paths) {
+  for (std::size_t i = 0; i < draft.tasks.size(); ++i) {
+    Task& task = draft.tasks[i];
+    std::set<std::size_t> indices;
+    for (const auto& [name, files] : draft.needed[i]) {
+      task.parameters[name] = files.value([&](const NeededFile& needed) {
+        const fs::path artifacts = paths.task(draft.tasks[needed.task].folder_name()).artifacts();
+        return (needed.file.empty() ? artifacts : artifacts / needed.file).string();
+      });
+      for (const NeededFile& needed : files.files) indices.insert(needed.task);
+    }
+    for (const std::size_t index : indices) task.needs.push_back(draft.tasks[index].folder_name());
+  }
+}
+
 }  // namespace
+
+std::vector<Task> make_tasks(const Experiment& experiment, const std::vector<FoundWorkload>& workloads,
+                             const fs::path& runs_root) {
+  std::vector<StageTasks> stages = stages_of(experiment, workloads);
+  MUSTER_ASSERT(stages.size() == workloads.size());
+  Draft draft;
+  std::vector<StageMaker> makers;
+  makers.reserve(stages.size());
+  // All that the file itself can get wrong comes before the first data set is read.
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    StageMaker& maker = makers.emplace_back(stages[i], workloads[i], stages, draft.tasks);
+    stages[i].first = draft.tasks.size();
+    for (const Cell& cell : expand(stages[i].experiment.matrix, experiment.file)) {
+      draft.tasks.push_back(maker.resolve(cell));
+      draft.needed.push_back(maker.needed_by(draft.tasks.back()));
+      draft.stage.push_back(i);
+    }
+    stages[i].count = draft.tasks.size() - stages[i].first;
+  }
+  DataDigests digests(runs_root);
+  std::vector<const ValuePlaces*> places;
+  for (std::size_t i = 0; i < draft.tasks.size(); ++i) {
+    const std::size_t stage = draft.stage[i];
+    places.push_back(&makers[stage].places());
+    identify(draft, i, workloads[stage].schema, *places.back(), digests);
+  }
+  check_distinct(draft.tasks, places);
+  const ExperimentPaths paths(fs::absolute(runs_root).lexically_normal(), experiment.name);
+  const auto labels = existing_labels(paths);
+  for (Task& task : draft.tasks) {
+    if (const auto found = labels.find(task.id); found != labels.end()) task.label = found->second;
+  }
+  fill_paths(draft, paths);
+  return std::move(draft.tasks);
+}
 
 std::vector<Task> make_tasks(const Experiment& experiment, const WorkloadSchema& schema,
                              const fs::path& plugin, const fs::path& runs_root) {
-  const std::vector<std::string> order = axis_order(experiment.matrix);
-  const ValuePlaces places(experiment);
-  Places named_places = experiment.places;
-  std::vector<Task> tasks;
-  // All that the file itself can get wrong comes before the first data set is read.
-  for (const Cell& cell : expand(experiment.matrix, experiment.file)) {
-    tasks.push_back(resolve(experiment, schema, plugin, cell, places, named_places));
-    tasks.back().label = label_of(order, cell, schema.name);
-  }
-  DataDigests digests(runs_root);
-  for (Task& task : tasks) task.id = task_id(task, schema, read_data(task, schema, places, digests));
-  check_distinct(experiment, tasks, places);
-  const auto labels = existing_labels(ExperimentPaths(runs_root, experiment.name));
-  for (Task& task : tasks) {
-    if (const auto found = labels.find(task.id); found != labels.end()) task.label = found->second;
-  }
-  return tasks;
+  const std::vector<FoundWorkload> only{FoundWorkload{schema, plugin}};
+  return make_tasks(experiment, only, runs_root);
 }
 
 }  // namespace muster

@@ -7,9 +7,6 @@
 
 namespace muster {
 
-namespace {
-
-/// Text by which two values are one: 1 and 1.0 are.
 std::string sameness(const Value& value) {
   if (value.is_int()) {
     // Integers that no double holds exactly stay apart from each other.
@@ -21,6 +18,8 @@ std::string sameness(const Value& value) {
   for (const Value& element : value.as_list()) text += sameness(element) + ", ";
   return text + "]";
 }
+
+namespace {
 
 std::string sameness(const Cell& cell) {
   std::string text;
@@ -43,12 +42,14 @@ bool matches(const Cell& pattern, const Cell& cell) {
 
 void check_size(const Matrix& matrix, const std::filesystem::path& file) {
   std::size_t count = matrix.zip.empty() ? 1 : matrix.zip.front().values.size();
-  for (const Axis& axis : matrix.grid) {
-    if (__builtin_mul_overflow(count, axis.values.size(), &count) || count > kMostCells) {
+  const auto multiply = [&](std::size_t by, const SourcePlace& place) {
+    if (__builtin_mul_overflow(count, by, &count) || count > kMostCells) {
       throw Error(ExitCode::config, "the matrix has more than " + std::to_string(kMostCells) + " cells",
-                  "split the experiment", axis.place.line > 0 ? axis.place : SourcePlace{file});
+                  "split the experiment", place.line > 0 ? place : SourcePlace{file});
     }
-  }
+  };
+  for (const Axis& axis : matrix.grid) multiply(axis.values.size(), axis.place);
+  for (const Axis& axis : matrix.common) multiply(axis.values.size(), axis.place);
 }
 
 std::vector<Cell> product(const Matrix& matrix) {
@@ -64,8 +65,10 @@ std::vector<Cell> product(const Matrix& matrix) {
     }
     cells = std::move(longer);
   };
-  for (const Axis& axis : matrix.grid)
-    extend(axis.values.size(), [&](Cell& cell, std::size_t i) { cell[axis.key] = axis.values[i]; });
+  for (const std::vector<Axis>* axes : {&matrix.common, &matrix.grid}) {
+    for (const Axis& axis : *axes)
+      extend(axis.values.size(), [&](Cell& cell, std::size_t i) { cell[axis.key] = axis.values[i]; });
+  }
   if (!matrix.zip.empty()) {
     extend(matrix.zip.front().values.size(), [&](Cell& cell, std::size_t i) {
       for (const Axis& axis : matrix.zip) cell[axis.key] = axis.values.at(i);
@@ -91,6 +94,7 @@ void drop_excluded(const Matrix& matrix, const std::filesystem::path& file, std:
     }
     if (any) continue;
     std::vector<std::string> axes;
+    for (const Axis& axis : matrix.common) axes.push_back(axis.key);
     for (const Axis& axis : matrix.grid) axes.push_back(axis.key);
     for (const Axis& axis : matrix.zip) axes.push_back(axis.key);
     std::string advice = "correct its values, or remove it";
@@ -108,7 +112,32 @@ void drop_excluded(const Matrix& matrix, const std::filesystem::path& file, std:
   cells = std::move(kept);
 }
 
+/// The included cell for each combination of the common axes that it does not name.
+std::vector<Cell> included(const Matrix& matrix, const Cell& cell) {
+  Matrix common;
+  for (const Axis& axis : matrix.common) {
+    if (!cell.contains(axis.key)) common.common.push_back(axis);
+  }
+  std::vector<Cell> cells = product(common);
+  for (Cell& of_common : cells) of_common.insert(cell.begin(), cell.end());
+  return cells;
+}
+
 }  // namespace
+
+std::vector<std::string> axis_order(const Matrix& matrix) {
+  std::vector<std::string> order;
+  const auto add = [&order](const std::string& key) {
+    if (std::find(order.begin(), order.end(), key) == order.end()) order.push_back(key);
+  };
+  for (const std::vector<Axis>* axes : {&matrix.common, &matrix.grid, &matrix.zip}) {
+    for (const Axis& axis : *axes) add(axis.key);
+  }
+  for (const Cell& cell : matrix.include) {
+    for (const auto& [key, value] : cell) add(key);
+  }
+  return order;
+}
 
 std::vector<Cell> expand(const Matrix& matrix, const std::filesystem::path& file) {
   check_size(matrix, file);
@@ -127,8 +156,10 @@ std::vector<Cell> expand(const Matrix& matrix, const std::filesystem::path& file
                                                        : SourcePlace{file};
   for (const Cell& cell : cells) check_new(cell, axes_place);
   for (std::size_t i = 0; i < matrix.include.size(); ++i) {
-    check_new(matrix.include[i], place_at(matrix.include_places, i, file));
-    cells.push_back(matrix.include[i]);
+    for (Cell& cell : included(matrix, matrix.include[i])) {
+      check_new(cell, place_at(matrix.include_places, i, file));
+      cells.push_back(std::move(cell));
+    }
   }
   if (cells.empty())
     throw Error(ExitCode::config, "nothing is left of the matrix", "exclude less",

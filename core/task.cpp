@@ -30,8 +30,7 @@ bool changes_result(const WorkloadSchema& schema, const std::string& name) {
 
 }  // namespace
 
-std::string task_id(const Task& task, const WorkloadSchema& schema,
-                    const std::map<std::string, std::string>& digests) {
+std::string task_id(const Task& task, const WorkloadSchema& schema, const ContentOfParameters& content) {
   // docs/identity.md has this text; every byte of it decides which results are found again.
   std::string text = "muster-task 1\n";
   text += "workload " + Value(schema.name).canonical() + "\n";
@@ -44,8 +43,10 @@ std::string task_id(const Task& task, const WorkloadSchema& schema,
   }
   for (const auto& [name, value] : task.parameters) {
     if (!changes_result(schema, name)) continue;
-    if (const auto digest = digests.find(name); digest != digests.end()) {
+    if (const auto digest = content.data.find(name); digest != content.data.end()) {
       text += "data " + name + " " + digest->second + "\n";
+    } else if (const auto needed = content.needed.find(name); needed != content.needed.end()) {
+      text += "needs " + name + " " + needed->second.canonical() + "\n";
     } else if (!at_default(schema, name, value)) {
       text += "parameter " + name + " " + value.canonical() + "\n";
     }

@@ -9,16 +9,17 @@ namespace {
 constexpr const char* kNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
 using Leaves = std::vector<std::pair<std::string, const TomlNode*>>;
+using IsLeaf = std::function<bool(const TomlNode&)>;
 
 void collect(const TomlNode& table, const std::string& above, const std::string& prefix, Places& places,
-             Leaves& leaves) {
+             const IsLeaf& is_leaf, Leaves& leaves) {
   for (const TomlNode& item : table.items) {
     if (item.key.empty() || item.key.find_first_not_of(kNameCharacters) != std::string::npos)
       throw Error(ExitCode::config, "'" + item.key + "' cannot be a name",
                   "use letters, digits, '_', '-' and '.'", item.key_place);
     const std::string name = above + item.key;
-    if (item.kind == TomlNode::Kind::table) {
-      collect(item, name + ".", prefix, places, leaves);
+    if (item.kind == TomlNode::Kind::table && !(is_leaf && is_leaf(item))) {
+      collect(item, name + ".", prefix, places, is_leaf, leaves);
       continue;
     }
     if (!places.try_emplace(prefix + name, item.key_place).second)
@@ -57,9 +58,9 @@ void throw_wrong_kind(const std::string& name, const std::string& wanted, const 
   throw Error(ExitCode::config, "'" + name + "' must be " + wanted + ", not " + found, "", node.value_place);
 }
 
-Leaves flatten(const TomlNode& table, const std::string& prefix, Places& places) {
+Leaves flatten(const TomlNode& table, const std::string& prefix, Places& places, const IsLeaf& is_leaf) {
   Leaves leaves;
-  collect(table, "", prefix, places, leaves);
+  collect(table, "", prefix, places, is_leaf, leaves);
   return leaves;
 }
 

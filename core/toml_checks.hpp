@@ -1,6 +1,7 @@
 #pragma once
 /// What every reader of a TOML table checks, with one wording.
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -28,8 +29,9 @@ void check_table(const TomlNode& node, const std::string& name);
 
 /// Leaves of nested tables under their dotted names, in the file's order; where each stands goes to `places`
 /// below `prefix`. Throws Error(config): a name that comes twice (dotted and quoted), or with other than
-/// [A-Za-z0-9_.-].
-std::vector<std::pair<std::string, const TomlNode*>> flatten(const TomlNode& table, const std::string& prefix,
-                                                             Places& places);
+/// [A-Za-z0-9_.-]. A table that `is_leaf` is one too.
+std::vector<std::pair<std::string, const TomlNode*>> flatten(
+    const TomlNode& table, const std::string& prefix, Places& places,
+    const std::function<bool(const TomlNode&)>& is_leaf = {});
 
 }  // namespace muster

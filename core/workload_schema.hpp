@@ -37,6 +37,12 @@ struct WorkloadSchema {
   bool open = false;  ///< takes any parameter (`exec`)
 };
 
+/// What an experiment, or a stage of one, runs.
+struct FoundWorkload {
+  WorkloadSchema schema;
+  std::filesystem::path plugin;  ///< absolute; empty for `exec`
+};
+
 std::string schema_to_json(const WorkloadSchema& schema);
 
 /// Reads a manifest. Throws Error(workload) where it is missing or damaged, saying how to make it.

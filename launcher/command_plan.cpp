@@ -1,9 +1,12 @@
 #include "launcher/command_plan.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +17,7 @@
 #include "launcher/plan.hpp"
 #include "launcher/run_folder.hpp"
 #include "launcher/task_on_disk.hpp"
+#include "launcher/tasks_text.hpp"
 #include "launcher/text_table.hpp"
 #include "launcher/workload_catalog.hpp"
 
@@ -38,32 +42,68 @@ void print_json(const Plan& plan, const std::vector<TaskOnDisk>& on_disk) {
   std::printf("%s\n", json.dump(1).c_str());
 }
 
+/// A line a stage: how large it is, and whose artifacts it takes.
+void print_stages(const Experiment& experiment, const Plan& plan, const std::vector<TaskOnDisk>& on_disk) {
+  if (experiment.stages.empty()) return;
+  TextTable table({"stage", "workload", "tasks", "done", "takes from"});
+  for (const Experiment& stage : experiment.stages) {
+    int tasks = 0, done = 0;
+    for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+      if (plan.tasks[i].task.stage != stage.stage) continue;
+      ++tasks;
+      done += on_disk[i].done ? 1 : 0;
+    }
+    std::set<std::string> names;
+    for (const auto& [parameter, references] : stage.references) {
+      for (const Reference& reference : references.items) names.insert(reference.stage);
+    }
+    std::string from;
+    for (const std::string& name : names) from += (from.empty() ? "" : ", ") + name;
+    table.add_row({stage.stage, stage.workload, std::to_string(tasks), std::to_string(done),
+                   from.empty() ? "-" : from});
+  }
+  std::printf("%s\n", table.text().c_str());
+}
+
 void print_table(const Plan& plan, const std::vector<TaskOnDisk>& on_disk, const Capacity& capacity) {
-  TextTable table({"task", "label", "id", "ranks", "cpus", "gpus", "state"});
-  int done = 0;
+  std::vector<std::string> header{"task", "label", "id", "ranks", "cpus", "gpus", "state"};
+  const bool has_stages = std::any_of(plan.tasks.begin(), plan.tasks.end(),
+                                      [](const PlannedTask& planned) { return !planned.task.stage.empty(); });
+  if (has_stages) header.emplace_back("waits for");
+  TextTable table(header);
+  std::set<int> finished;
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    if (on_disk[i].done) finished.insert(plan.tasks[i].number);
+  }
   for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
     const PlannedTask& planned = plan.tasks[i];
     const Resources& resources = planned.task.resources;
-    done += on_disk[i].done ? 1 : 0;
-    table.add_row({"task-" + std::to_string(planned.number), planned.task.label, planned.task.id,
-                   std::to_string(resources.ranks), std::to_string(resources.ranks * resources.cpus_per_rank),
-                   std::to_string(resources.ranks * resources.gpus_per_rank),
-                   planned.refusal ? "refused: " + planned.refusal->problem : on_disk[i].text()});
+    std::vector<std::string> row{
+        "task-" + std::to_string(planned.number),
+        planned.task.label,
+        planned.task.id,
+        std::to_string(resources.ranks),
+        std::to_string(resources.ranks * resources.cpus_per_rank),
+        std::to_string(resources.ranks * resources.gpus_per_rank),
+        planned.refusal ? "refused: " + planned.refusal->problem : on_disk[i].text()};
+    std::vector<int> open;
+    std::copy_if(planned.needs.begin(), planned.needs.end(), std::back_inserter(open),
+                 [&](int needed) { return !finished.contains(needed); });
+    if (has_stages) row.push_back(on_disk[i].done || open.empty() ? "-" : tasks_text(open));
+    table.add_row(row);
   }
   std::fputs(table.text().c_str(), stdout);
   const auto count = [](int number, const std::string& noun) {
     return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
   };
-  std::printf("%s, %d done; room: %s, %s\n", count(static_cast<int>(plan.tasks.size()), "task").c_str(), done,
-              count(capacity.cpus, "CPU").c_str(), count(capacity.gpus, "GPU").c_str());
+  std::printf("%s, %zu done; room: %s, %s\n", count(static_cast<int>(plan.tasks.size()), "task").c_str(),
+              finished.size(), count(capacity.cpus, "CPU").c_str(), count(capacity.gpus, "GPU").c_str());
 }
 
 /// Prints the plan; then throws Error(resources) where a task has no room.
 void plan_experiment(const PlanOptions& options) {
   const Experiment experiment = read_experiment(options.experiment.file);
-  const FoundWorkload workload = find_workload(experiment);
-  const std::vector<Task> tasks =
-      make_tasks(experiment, workload.schema, workload.plugin, options.experiment.runs);
+  const std::vector<Task> tasks = make_tasks(experiment, find_workloads(experiment), options.experiment.runs);
   const ExperimentPaths paths(options.experiment.runs, experiment.name);
   const Capacity capacity = capacity_of({local_slots(options.experiment.cpus, options.experiment.gpus)});
   const Plan plan = make_plan(experiment, tasks, capacity, earlier_run(paths, tasks).numbers);
@@ -73,6 +113,7 @@ void plan_experiment(const PlanOptions& options) {
   if (options.json) {
     print_json(plan, on_disk);
   } else {
+    print_stages(experiment, plan, on_disk);
     print_table(plan, on_disk, capacity);
   }
   require_no_refusal(plan);

@@ -22,9 +22,8 @@ struct RunOptions {
 
 int run_experiment(const RunOptions& options) {
   const Experiment experiment = read_experiment(options.experiment.file);
-  const FoundWorkload workload = find_workload(experiment);
   const auto runs_root = std::filesystem::absolute(options.experiment.runs).lexically_normal();
-  const std::vector<Task> tasks = make_tasks(experiment, workload.schema, workload.plugin, runs_root);
+  const std::vector<Task> tasks = make_tasks(experiment, find_workloads(experiment), runs_root);
   Place place = find_place(options.experiment.cpus, options.experiment.gpus);
   const ExperimentPaths paths(runs_root, experiment.name);
   for (const Task& task : tasks) {

@@ -76,6 +76,7 @@ void print_json(const RunPaths& run, const std::vector<TaskStatus>& tasks, JobWa
                              {"attempts", task.attempts},
                              {"seconds", task.seconds},
                              {"detail", task.detail},
+                             {"waits_for", task.waits_for},
                              {"job", job_json(task)}});
   }
   std::printf("%s\n", json.dump(1, ' ', false, Json::error_handler_t::replace).c_str());

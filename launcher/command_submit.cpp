@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,12 +76,18 @@ SubmissionWish wish_of(const SubmitOptions& options) {
 /// Tasks that are not done, and the mean seconds of those that are.
 std::vector<WaitingTask> waiting_tasks(const ExperimentPaths& paths, const Plan& plan, SubmissionWish& wish) {
   std::vector<WaitingTask> waiting;
+  std::set<int> is_waiting;
   int measured = 0;
   double seconds = 0;
   for (const PlannedTask& planned : plan.tasks) {
     const TaskPaths task = paths.task(planned.task.folder_name());
     if (!fs::exists(task.done())) {
-      waiting.push_back({planned.number, planned.task.label, planned.task.resources});
+      waiting.push_back({planned.number, planned.task.label, planned.task.resources, planned.task.stage, {}});
+      for (const int needed : planned.needs) {
+        if (is_waiting.contains(needed)) waiting.back().waits_for.push_back(needed);
+      }
+      std::sort(waiting.back().waits_for.begin(), waiting.back().waits_for.end());
+      is_waiting.insert(planned.number);
     } else if (measured < kMeasured) {
       ++measured;
       seconds += seconds_of_attempts(task);
@@ -106,9 +113,8 @@ std::vector<Slots> slots_of(const SubmissionPlan& plan) {
 
 Prepared prepare(const SubmitOptions& options) {
   Experiment experiment = read_experiment(options.file);
-  const FoundWorkload workload = find_workload(experiment);
   const fs::path runs_root = fs::absolute(options.runs).lexically_normal();
-  std::vector<Task> tasks = make_tasks(experiment, workload.schema, workload.plugin, runs_root);
+  std::vector<Task> tasks = make_tasks(experiment, find_workloads(experiment), runs_root);
   SiteRequest site = site_request(experiment);
   ExperimentPaths paths(runs_root, experiment.name);
   return {std::move(experiment), std::move(tasks), std::move(paths), std::move(site), wish_of(options)};
@@ -141,6 +147,7 @@ void print_dry_run(const Prepared& prepared, const Plan& tasks, const Submission
   const RunPaths run = same ? *same : prepared.paths.run("TIME");
   const NodeShape shape = shape_of(prepared.site.capabilities, prepared.site.options).value_or(NodeShape{});
   std::printf("%s\n", plan.why.c_str());
+  std::vector<std::string> jobs;
   for (const PlannedSubmission& planned : plan.submissions) {
     std::vector<Resources> kinds;
     for (const PlannedTask& task : tasks.tasks) {
@@ -151,6 +158,9 @@ void print_dry_run(const Prepared& prepared, const Plan& tasks, const Submission
         kinds.push_back(needs);
     }
     JobRequest request = framed(planned, frame, run);
+    for (std::string& job : jobs_to_wait_for(planned, plan.submissions, jobs))
+      request.after.push_back(std::move(job));
+    jobs.push_back("JOB" + std::to_string(jobs.size() + 1));
     request.token = token_prefix(run) + "N";
     request.output = run.submission(1).folder().parent_path() / "N" / "slurm-%j.out";
     std::fputs(dry_run_text(prepared.site.capabilities, request, kinds, shape).c_str(), stdout);

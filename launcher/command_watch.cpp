@@ -69,7 +69,8 @@ class Watcher {
 
   void look(const std::vector<TaskStatus>& tasks, const RunJobs& jobs) {
     for (const TaskStatus& task : tasks) {
-      const bool ended = task.state == "done" || task.state == "failed" || task.state == "stopped";
+      const bool ended = task.state == "done" || task.state == "failed" || task.state == "stopped" ||
+                         task.state == "blocked";
       std::string& before = states_[task.listed.number];
       if (ended && !before.empty() && before != task.state)
         line(task.listed.name() + " is " + task.state + (task.detail.empty() ? "" : ": " + task.detail));

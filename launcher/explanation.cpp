@@ -8,11 +8,15 @@
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/gang_progress.hpp"
 #include "launcher/submission_report.hpp"
+#include "launcher/tasks_text.hpp"
 #include "slurm/output_notes.hpp"
 
 namespace muster {
 
 namespace {
+
+constexpr const char* kNeverStartsAdvice =
+    "end it with 'muster cancel', change [slurm] or what it depends on, and submit again";
 
 bool is_state(const TaskStatus& task, TaskState state) { return task.state == to_string(state); }
 
@@ -39,11 +43,7 @@ Explanation explain_waiting(const TaskStatus& task, const RunJob* job, int runni
   const std::string words = words_of_job(*job, status, ahead_of);
   switch (phase_of(status.state)) {
     case JobPhase::pending:
-      return {"waits: " + name + " " + words,
-              never_starts(status)
-                  ? "end it with 'muster cancel', change [slurm] or what it depends on, and submit "
-                    "again"
-                  : ""};
+      return {"waits: " + name + " " + words, never_starts(status) ? kNeverStartsAdvice : ""};
     case JobPhase::running:
       if (job->submission.kind == SubmissionKind::array) return {"is about to begin: its job " + words, ""};
       return {"waits for room in " + name + ", where " + counted(running, "task") +
@@ -61,6 +61,27 @@ Explanation explain_waiting(const TaskStatus& task, const RunJob* job, int runni
                         output_of(job->submission, task.listed.number).string() + "; "
                   : "") +
               "'muster submit FILE' goes on"};
+}
+
+/// Of a task that needs others which are not done.
+Explanation explain_needs(const TaskStatus& task, const RunJob* job, bool driven, const AheadOf& ahead_of) {
+  const std::string why = "waits for " + tasks_text(task.waits_for);
+  const JobPhase phase = task.job_status ? phase_of(task.job_status->state) : JobPhase::ended;
+  if (job != nullptr && phase == JobPhase::pending)
+    return {why + ": " + name_of_job(*job) + " " + words_of_job(*job, *task.job_status, ahead_of),
+            never_starts(*task.job_status) ? kNeverStartsAdvice : ""};
+  if (driven || phase != JobPhase::ended) return {why, ""};
+  const bool cancelled = task.job_status && end_of(task.job_status->state) == JobEnd::cancelled;
+  return {why + (cancelled ? "; " + name_of_job(*job) + " " + words_of(*task.job_status)
+                           : ", and nothing drives the run"),
+          "'muster submit FILE' or 'muster run FILE' goes on"};
+}
+
+Explanation explain_blocked(const TaskStatus& task) {
+  std::string why = "is blocked: it " + task.detail;
+  if (task.job_status && end_of(task.job_status->state) == JobEnd::cancelled)
+    why += "; its job " + task.job + " " + words_of(*task.job_status);
+  return {why, "'muster submit FILE' or 'muster run FILE' tries what failed again, and goes on with this"};
 }
 
 std::string advice_after(const TaskStatus& task) {
@@ -155,6 +176,8 @@ Explanation explain(const TaskStatus& task, const RunJobs& jobs, int running, bo
   if (task.state == "elsewhere")
     return {"was claimed on a host that cannot be asked from here: " + task.detail,
             "look again once Slurm answers, or on that host"};
+  if (is_state(task, TaskState::blocked)) return explain_blocked(task);
+  if (!task.waits_for.empty()) return explain_needs(task, job, driven, ahead_of);
   if (is_state(task, TaskState::pending)) return explain_waiting(task, job, running, driven, ahead_of);
   std::string why = is_state(task, TaskState::failed)    ? "failed"
                     : is_state(task, TaskState::stopped) ? "was stopped"

@@ -134,10 +134,15 @@ std::vector<Submission> submit_all(const RunPaths& run, std::unique_ptr<Launcher
         open_submission(run, planned.kind, planned.tasks, std::move(request), script, planned.first));
   }
   claim.reset();
+  std::vector<std::string> jobs;
   for (std::size_t i = 0; i < submissions.size(); ++i) {
     Submission& submission = submissions[i];
+    if (i > 0) jobs.push_back(*submissions[i - 1].job);
+    // Not on disk: what goes on in another job once this one has begun waits for none of them.
+    JobRequest request = submission.request;
+    for (std::string& job : jobs_to_wait_for(plans[i], plans, jobs)) request.after.push_back(std::move(job));
     try {
-      answer_submission(run, submission, system.submit(submission.request));
+      answer_submission(run, submission, system.submit(request));
     } catch (const Error& error) {
       if (error.code() == ExitCode::storage) throw;
       if (adopt(run, submission, system)) continue;

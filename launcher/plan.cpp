@@ -8,6 +8,7 @@
 #include "core/counted.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/stages.hpp"
 
 namespace muster {
 
@@ -78,6 +79,10 @@ Json to_json(const PlannedTask& planned) {
   json["cell"] = Json::object();
   for (const auto& [key, value] : planned.task.cell) json["cell"][key] = to_json(value);
   json["resources"] = to_json(planned.task.resources);
+  if (!planned.task.stage.empty()) {
+    json["stage"] = planned.task.stage;
+    json["needs"] = planned.needs;
+  }
   json["refused"] = planned.refusal ? Json(planned.refusal->problem) : Json(nullptr);
   return json;
 }
@@ -106,11 +111,15 @@ Plan make_plan(const Experiment& experiment, const std::vector<Task>& tasks, con
     next = std::max(next, known.number + 1);
   }
   std::set<std::string> present;
+  std::map<std::string, int> number_of;
   for (const Task& task : tasks) {
     const auto known = numbers.find(task.id);
     const int number = known != numbers.end() ? known->second : next++;
     present.insert(task.id);
-    plan.tasks.push_back({number, task, refuse(experiment, task, capacity)});
+    number_of[task.folder_name()] = number;
+    PlannedTask planned{number, task, refuse(stage_named(experiment, task.stage), task, capacity)};
+    for (const std::string& needed : task.needs) planned.needs.push_back(number_of.at(needed));
+    plan.tasks.push_back(std::move(planned));
   }
   for (const NumberedTask& known : earlier) {
     if (!present.contains(known.id)) plan.retired.push_back(known);

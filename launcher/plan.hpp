@@ -35,6 +35,7 @@ struct PlannedTask {
   int number = 0;
   Task task;
   std::optional<Refusal> refusal;
+  std::vector<int> needs{};  ///< numbers of the tasks that must be done before
 };
 
 /// A number that is taken: what a plan's file says of a task.

@@ -25,8 +25,9 @@ bool has_gang(const SupervisedTask& task) {
 }  // namespace
 
 std::string counts_text(const std::vector<SupervisedTask>& tasks) {
-  constexpr std::array kOrder = {TaskState::done,    TaskState::failed,   TaskState::stopped,
-                                 TaskState::running, TaskState::starting, TaskState::pending};
+  constexpr std::array kOrder = {TaskState::done,    TaskState::failed,  TaskState::stopped,
+                                 TaskState::blocked, TaskState::running, TaskState::starting,
+                                 TaskState::pending};
   std::string text;
   for (const TaskState state : kOrder) {
     int number = 0;

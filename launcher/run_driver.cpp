@@ -8,7 +8,9 @@
 
 #include "core/durable_file.hpp"
 #include "core/journal.hpp"
+#include "core/unix_time.hpp"
 #include "launcher/attempt_ledger.hpp"
+#include "launcher/host_health.hpp"
 #include "launcher/local_allocation.hpp"
 #include "launcher/run_display.hpp"
 #include "launcher/run_folder.hpp"
@@ -20,6 +22,7 @@
 #include "launcher/successor.hpp"
 #include "launcher/supervisor.hpp"
 #include "launcher/task_on_disk.hpp"
+#include "launcher/tasks_text.hpp"
 
 namespace muster {
 
@@ -42,13 +45,18 @@ void write_index(const RunPaths& run, const std::vector<SupervisedTask>& tasks) 
   write_sweep_index(run.sweep_h5(), run.summary_csv(), sweep_entries(summarize(tasks)));
 }
 
-/// Names each failed task with its cause and where its log is.
+/// Names each failed task with its cause and where its log is, and what it blocks.
 void print_failures(const std::vector<SupervisedTask>& tasks) {
+  std::vector<int> blocked;
   for (const SupervisedTask& task : tasks) {
+    if (task.state == TaskState::blocked) blocked.push_back(task.number);
     if (task.state != TaskState::failed) continue;
     std::fprintf(stderr, "muster: %s failed: %s\n        log: %s\n", task.name.c_str(), task.reason.c_str(),
                  AttemptPaths(task.paths.attempt(task.attempt)).log().c_str());
   }
+  if (!blocked.empty())
+    std::fprintf(stderr, "muster: blocked, since what they need is not done: %s\n",
+                 tasks_text(blocked).c_str());
 }
 
 int count(const std::vector<SupervisedTask>& tasks, TaskState state) {
@@ -80,13 +88,14 @@ std::int64_t what_is_kept(const std::vector<SupervisedTask>& tasks) {
   return sum;
 }
 
-/// A task that nobody has tried, or whose launcher still holds it, has something before it.
+/// A task that nobody has tried, or whose launcher still holds it, has something before it. One that needs
+/// others may be blocked.
 bool may_be_over(const RunToDrive& run, const ListedTask& listed) {
   const TaskPaths task = run.experiment.task(listed.folder);
   if (std::filesystem::exists(task.done())) return true;
+  if (highest_attempt(task) == 0 && listed.needs.empty()) return false;
   ProcessIdentity holder;
-  return highest_attempt(task) > 0 &&
-         holder_of(run.paths, holder, part_of(listed.number)) == RunHolder::nobody;
+  return holder_of(run.paths, holder, part_of(listed.number)) == RunHolder::nobody;
 }
 
 /// Once nothing of a run is left to do, by whichever of its launchers saw to the last task.
@@ -99,7 +108,8 @@ void write_index_if_over(const RunToDrive& run) {
   const auto tasks = look_at_tasks(run.experiment, read_run_tasks(run.paths),
                                    fold(read_journal(run.paths.journal_folder())));
   const bool over = std::all_of(tasks.begin(), tasks.end(), [](const SupervisedTask& task) {
-    return task.state == TaskState::done || task.state == TaskState::failed;
+    return task.state == TaskState::done || task.state == TaskState::failed ||
+           task.state == TaskState::blocked;
   });
   if (over) write_index(run.paths, tasks);
 }
@@ -118,7 +128,8 @@ class Driver {
         options_(options),
         lines_to_(options.json ? STDERR_FILENO : STDOUT_FILENO),
         console_(lines_to_, options.quiet ? Console::Mode::quiet : Console::mode_for(lines_to_)),
-        known_(fold(read_journal(run.paths.journal_folder()))),
+        told_(read_journal(run.paths.journal_folder())),
+        known_(fold(told_)),
         journal_(run.paths.launcher_journal(options.part, run.claim->number())),
         log_(run.paths.log(options.part), console_),
         supervisor_(run.experiment, run.plan, known_, journal_, log_, *place.allocation) {
@@ -143,6 +154,7 @@ class Driver {
     auto next_index = Clock::now();
     auto next_look = Clock::now();
     supervisor_.look();
+    supervisor_.avoid(hosts_given_up(told_, unix_now()));
     note_done_before(log_, supervisor_.tasks());
     kept_before_ = what_is_kept(supervisor_.tasks());
     while (true) {
@@ -215,13 +227,15 @@ class Driver {
     if (count(tasks, TaskState::done) == static_cast<int>(tasks.size())) return ExitCode::ok;
     if (request == Request::kill) return ExitCode::interrupted;
     if (request == Request::save_and_stop) return ExitCode::stopped;
-    return count(tasks, TaskState::failed) > 0 ? ExitCode::task_failed : ExitCode::stopped;
+    return count(tasks, TaskState::failed) + count(tasks, TaskState::blocked) > 0 ? ExitCode::task_failed
+                                                                                  : ExitCode::stopped;
   }
 
   const RunToDrive& run_;
   const DriveOptions& options_;
   int lines_to_;
   Console console_;
+  std::vector<JournalEntry> told_;  ///< by the launchers before
   std::map<std::string, JournalEntry> known_;
   Journal journal_;
   RunLog log_;

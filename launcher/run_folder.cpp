@@ -150,7 +150,8 @@ std::vector<ListedTask> read_listed_tasks(const RunPaths& run) {
     const auto plan = nlohmann::json::parse(text);
     for (const auto& task : plan.at("tasks")) {
       tasks.push_back({task.at("number").get<int>(), task.at("id").get<std::string>(),
-                       task.at("label").get<std::string>(), task.at("folder").get<std::string>()});
+                       task.at("label").get<std::string>(), task.at("folder").get<std::string>(),
+                       task.value("stage", ""), task.value("needs", std::vector<int>())});
     }
     return tasks;
   } catch (const nlohmann::json::exception& error) {

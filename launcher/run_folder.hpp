@@ -22,6 +22,8 @@ struct ListedTask {
   std::string id;
   std::string label;
   std::string folder;
+  std::string stage{};       ///< empty: the experiment has none
+  std::vector<int> needs{};  ///< numbers of the tasks that must be done before
 
   /// "task-0-LABEL": how log lines and messages name it.
   std::string name() const;

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/run_folder.hpp"
+#include "launcher/task_needs.hpp"
 #include "launcher/text_table.hpp"
 #include "results/metric_reader.hpp"
 
@@ -64,6 +65,21 @@ std::vector<std::string> shown_metrics(const std::vector<TaskSummary>& tasks) {
   return names;
 }
 
+/// `before` are the tasks before it, whoever is needed among them; `index` says where, by number.
+void block_if_needed(const PlannedTask& planned, const std::vector<SupervisedTask>& before,
+                     const std::map<int, std::size_t>& index, SupervisedTask& task) {
+  if (task.state != TaskState::pending) return;
+  for (const int number : planned.needs) {
+    const auto found = index.find(number);
+    if (found == index.end()) continue;
+    const SupervisedTask& needed = before[found->second];
+    if (needed.state != TaskState::failed && needed.state != TaskState::blocked) continue;
+    task.state = TaskState::blocked;
+    task.reason = needs_text(needed.name, needed.state);
+    return;
+  }
+}
+
 }  // namespace
 
 std::vector<FinalMetric> final_metrics_of(const std::filesystem::path& metrics_h5) {
@@ -91,6 +107,7 @@ std::vector<SupervisedTask> look_at_tasks(const ExperimentPaths& experiment,
                                           const std::vector<PlannedTask>& planned,
                                           const std::map<std::string, JournalEntry>& journal) {
   std::vector<SupervisedTask> tasks;
+  std::map<int, std::size_t> index;
   for (const PlannedTask& of_plan : planned) {
     SupervisedTask task = supervised(of_plan, experiment);
     task.attempt = highest_attempt(task.paths);
@@ -100,6 +117,8 @@ std::vector<SupervisedTask> look_at_tasks(const ExperimentPaths& experiment,
       task.reason = entry->second.reason;
     }
     if (std::filesystem::exists(task.paths.done())) task.state = TaskState::done;
+    block_if_needed(of_plan, tasks, index, task);
+    index[task.number] = tasks.size();
     tasks.push_back(std::move(task));
   }
   return tasks;

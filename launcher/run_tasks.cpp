@@ -73,7 +73,10 @@ Json to_json(const PlannedTask& planned) {
            {{"checkpoint_seconds", to_json(Value(task.policy.checkpoint_seconds))},
             {"checkpoint_steps", task.policy.checkpoint_steps},
             {"max_attempts", task.policy.max_attempts},
-            {"kill_after_seconds", to_json(Value(task.policy.kill_after_seconds))}}}};
+            {"kill_after_seconds", to_json(Value(task.policy.kill_after_seconds))}}},
+          {"stage", task.stage},
+          {"needs", task.needs},
+          {"needed_numbers", planned.needs}};
 }
 
 PlannedTask planned_of(const Json& json) {
@@ -98,6 +101,9 @@ PlannedTask planned_of(const Json& json) {
   task.policy.checkpoint_steps = policy.at("checkpoint_steps").get<std::int64_t>();
   task.policy.max_attempts = policy.at("max_attempts").get<int>();
   task.policy.kill_after_seconds = value_of(policy.at("kill_after_seconds")).as_float();
+  task.stage = json.value("stage", "");
+  task.needs = json.value("needs", std::vector<std::string>());
+  planned.needs = json.value("needed_numbers", std::vector<int>());
   return planned;
 }
 

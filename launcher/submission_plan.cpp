@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <initializer_list>
+#include <iterator>
 #include <set>
 
 #include "core/counted.hpp"
@@ -63,6 +64,21 @@ TaskLayout layout_of(const WaitingTask& task, const NodeShape& shape, const Site
       place_of(site, {"slurm.gpu_type", "slurm.partition", "resources.gpus_per_rank", "resources.ranks"}));
 }
 
+/// By stage, in their order: tasks of one stage alone run beside each other, as far as is known beforehand.
+std::vector<Tasks> by_stage(const Tasks& tasks) {
+  std::vector<Tasks> stages;
+  for (const WaitingTask& task : tasks) {
+    const auto own = std::find_if(stages.begin(), stages.end(),
+                                  [&](const Tasks& known) { return known.front().stage == task.stage; });
+    if (own == stages.end()) {
+      stages.push_back({task});
+    } else {
+      own->push_back(task);
+    }
+  }
+  return stages;
+}
+
 /// What is used of the fullest node when all that can runs at once.
 TaskLayout used_at_once(const Tasks& tasks, const NodeShape& shape, int nodes) {
   std::vector<Slots> hosts;
@@ -86,7 +102,7 @@ TaskLayout used_at_once(const Tasks& tasks, const NodeShape& shape, int nodes) {
   return most;
 }
 
-bool all_at_once_on_one_node(const Tasks& tasks, const NodeShape& shape) {
+bool fit_one_node(const Tasks& tasks, const NodeShape& shape) {
   std::int64_t cpus = 0, gpus = 0;
   for (const WaitingTask& task : tasks) {
     if (task.needs.exclusive && tasks.size() > 1) return false;
@@ -94,6 +110,12 @@ bool all_at_once_on_one_node(const Tasks& tasks, const NodeShape& shape) {
     gpus += std::int64_t{task.needs.ranks} * task.needs.gpus_per_rank;
   }
   return cpus <= shape.cpus && gpus <= shape.gpus;
+}
+
+bool all_at_once_on_one_node(const Tasks& tasks, const NodeShape& shape) {
+  const std::vector<Tasks> stages = by_stage(tasks);
+  return std::all_of(stages.begin(), stages.end(),
+                     [&](const Tasks& of_stage) { return fit_one_node(of_stage, shape); });
 }
 
 int wished_nodes(const SubmissionWish& wish, const SiteRequest& site) {
@@ -121,7 +143,9 @@ Choice choose(const Tasks& tasks, const SubmissionWish& wish, const SiteRequest&
   if (static_cast<int>(tasks.size()) > site.capabilities.max_job_count)
     return pack("this Slurm holds " + counted(site.capabilities.max_job_count, "job") + ", and there are " +
                 all);
-  if (all_at_once_on_one_node(tasks, shape)) return pack("all " + all + " run at once on one node");
+  if (all_at_once_on_one_node(tasks, shape))
+    return pack("all " + all + (by_stage(tasks).size() > 1 ? " run, stage by stage," : " run") +
+                " at once on one node");
   if (wish.task_seconds && *wish.task_seconds < kShortTask)
     return pack("a task takes " + duration(*wish.task_seconds) +
                 ", and a job for each would wait longer than that to start");
@@ -189,7 +213,12 @@ PlannedSubmission plan_pack(const Tasks& tasks, const SubmissionWish& wish, cons
                     counted(largest.nodes, "node"),
                 "ask for more", place_of(site, {"slurm.nodes"}));
   }
-  TaskLayout size = used_at_once(tasks, shape, std::min(nodes, shape.nodes));
+  TaskLayout size;
+  for (const Tasks& of_stage : by_stage(tasks)) {
+    const TaskLayout used = used_at_once(of_stage, shape, std::min(nodes, shape.nodes));
+    size.cpus_per_node = std::max(size.cpus_per_node, used.cpus_per_node);
+    size.gpus_per_node = std::max(size.gpus_per_node, used.gpus_per_node);
+  }
   size.nodes = nodes;
   size.cpus_per_node = std::max(size.cpus_per_node, largest.cpus_per_node);
   size.gpus_per_node = std::max(size.gpus_per_node, largest.gpus_per_node);
@@ -200,11 +229,13 @@ PlannedSubmission plan_pack(const Tasks& tasks, const SubmissionWish& wish, cons
   return planned;
 }
 
+/// Tasks with equal resources that wait for the same ones.
 std::vector<Tasks> classes_of(const Tasks& tasks) {
   std::vector<Tasks> classes;
   for (const WaitingTask& task : tasks) {
-    const auto own = std::find_if(classes.begin(), classes.end(),
-                                  [&](const Tasks& known) { return known.front().needs == task.needs; });
+    const auto own = std::find_if(classes.begin(), classes.end(), [&](const Tasks& known) {
+      return known.front().needs == task.needs && known.front().waits_for == task.waits_for;
+    });
     if (own == classes.end()) {
       classes.push_back({task});
     } else {
@@ -214,11 +245,21 @@ std::vector<Tasks> classes_of(const Tasks& tasks) {
   return classes;
 }
 
+/// Where its tasks wait for more different sets of others than anybody wants jobs for, each waits for all.
+Tasks with_few_classes(Tasks of_stage) {
+  if (classes_of(of_stage).size() <= kMostClasses) return of_stage;
+  std::set<int> all;
+  for (const WaitingTask& task : of_stage) all.insert(task.waits_for.begin(), task.waits_for.end());
+  for (WaitingTask& task : of_stage) task.waits_for.assign(all.begin(), all.end());
+  return of_stage;
+}
+
 void plan_arrays(const Tasks& tasks, const SiteRequest& site, const NodeShape& shape,
                  std::vector<PlannedSubmission>& plans) {
   const Resources& needs = tasks.front().needs;
   PlannedSubmission whole;
   whole.kind = SubmissionKind::array;
+  whole.waits_for = tasks.front().waits_for;
   whole.request = request_for(site, shape, needs.exclusive);
   set_size(whole.request, layout_of(tasks.front(), shape, site),
            needs.oversubscribe ? 0 : needs.cpus_per_rank);
@@ -238,6 +279,23 @@ void plan_arrays(const Tasks& tasks, const SiteRequest& site, const NodeShape& s
 }
 
 }  // namespace
+
+std::vector<std::string> jobs_to_wait_for(const PlannedSubmission& planned,
+                                          const std::vector<PlannedSubmission>& plans,
+                                          const std::vector<std::string>& jobs) {
+  std::vector<std::string> ids;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    std::vector<int> needed;
+    std::set_intersection(plans[i].tasks.begin(), plans[i].tasks.end(), planned.waits_for.begin(),
+                          planned.waits_for.end(), std::back_inserter(needed));
+    if (needed == plans[i].tasks) {
+      ids.push_back(jobs[i]);
+      continue;
+    }
+    for (const int number : needed) ids.push_back(jobs[i] + "_" + std::to_string(number - plans[i].first));
+  }
+  return ids;
+}
 
 std::string index_ranges(const std::vector<int>& indices) {
   std::string text;
@@ -259,7 +317,12 @@ SubmissionPlan plan_submissions(const Tasks& tasks, const SubmissionWish& wish, 
   if (choice.kind == SubmissionKind::pack) {
     plan.submissions.push_back(plan_pack(tasks, wish, site, shape));
   } else {
-    for (const Tasks& of_class : classes_of(tasks)) plan_arrays(of_class, site, shape, plan.submissions);
+    Tasks few;
+    for (const Tasks& of_stage : by_stage(tasks)) {
+      const Tasks of_few_classes = with_few_classes(of_stage);
+      few.insert(few.end(), of_few_classes.begin(), of_few_classes.end());
+    }
+    for (const Tasks& of_class : classes_of(few)) plan_arrays(of_class, site, shape, plan.submissions);
   }
   for (const PlannedSubmission& planned : plan.submissions)
     check_request(site.capabilities, planned.request, site.places);

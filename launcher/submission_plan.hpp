@@ -19,6 +19,8 @@ struct WaitingTask {
   int number = 0;
   std::string label;
   Resources needs;
+  std::string stage{};
+  std::vector<int> waits_for{};  ///< numbers of other waiting tasks, ascending
 };
 
 struct SubmissionWish {
@@ -39,6 +41,8 @@ struct PlannedSubmission {
   SubmissionKind kind = SubmissionKind::pack;
   std::vector<int> tasks;  ///< numbers, ascending
   int first = 0;           ///< of an array: the number of the task with index 0
+  /// Tasks of submissions before this one that must be done before it begins; ascending.
+  std::vector<int> waits_for{};
   /// Options, size and array; name, command and folders are the caller's.
   JobRequest request;
 };
@@ -48,11 +52,19 @@ struct SubmissionPlan {
   std::string why;  ///< "one job: all 4 tasks run at once on one node"
 };
 
-/// `tasks` must not be empty. An array for each class of tasks with equal resources, split where Slurm's
-/// indices end. Throws Error(resources), at the option's place where it is known, for a task that has no room
-/// in the partition, and what check_request throws.
+/// `tasks` must not be empty, and each stands behind those that it waits for. An array for each class of
+/// tasks with equal resources that wait for the same ones, split where Slurm's indices end; of a stage with
+/// more than `kMostClasses` all wait for what any of them needs. Throws Error(resources), at the option's
+/// place where it is known, for a task that has no room in the partition, and what check_request throws.
+inline constexpr std::size_t kMostClasses = 32;
 SubmissionPlan plan_submissions(const std::vector<WaitingTask>& tasks, const SubmissionWish& wish,
                                 const SiteRequest& site);
+
+/// What `planned` waits for as Slurm's --dependency takes it: jobs ("17"), and elements of arrays ("18_3") of
+/// which not all are needed. `plans` are those before it, `jobs` their ids.
+std::vector<std::string> jobs_to_wait_for(const PlannedSubmission& planned,
+                                          const std::vector<PlannedSubmission>& plans,
+                                          const std::vector<std::string>& jobs);
 
 /// "0-3,7" of ascending indices.
 std::string index_ranges(const std::vector<int>& indices);

@@ -20,7 +20,7 @@ namespace muster {
 
 enum class TaskPhase {
   unsettled,  ///< its folder must be looked at
-  waiting,    ///< for slots
+  waiting,    ///< for slots, or for tasks that it needs
   active,     ///< a gang of this run's: started, or taken over from an earlier launcher of the run
   followed,   ///< another launcher's business; its files are watched
   over,       ///< nothing more happens to it in this launcher
@@ -46,6 +46,7 @@ struct SupervisedTask {
   int failures = 0;       ///< that this launcher saw or found
   bool adopted = false;   ///< the gang was started by an earlier launcher
   bool was_done = false;  ///< before this launcher came
+  bool has_needs = true;  ///< what it needs of other tasks is done; false while it is not
   double first_gain = 0;  ///< as seconds_to_first_gain; asked when it comes to wait
   std::string reason;     ///< of the last end, or whose business it is
   std::string journaled;  ///< state of the newest attempt that the run's journal knew when this launcher came
@@ -58,6 +59,12 @@ struct SupervisedTask {
   bool told_to_end = false;
   /// Slurm starts nothing of it since then; the next try is due at not_before.
   std::optional<std::chrono::steady_clock::time_point> refused_since, not_before;
+
+  /// What Slurm does not start (its controller restarts, the job is being requeued) is tried again so often,
+  /// for ten minutes.
+  static constexpr std::chrono::seconds kRefusedWait{10};
+  /// Of one that Slurm refused to start.
+  bool may_wait_for_slurm();
 
   /// Every rank catches the signal that asks it to stop. A command speaks for itself.
   bool gang_listens() const {

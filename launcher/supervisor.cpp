@@ -30,17 +30,16 @@ constexpr auto kLookAtLinesEvery = std::chrono::milliseconds(100);
 /// Of an allocation's end: to start ranks, save and end them takes as long.
 constexpr double kLeastUsefulSeconds = 30;
 
-/// What Slurm does not start (its controller restarts, the job is being requeued) is tried again so often, so
-/// long.
-constexpr auto kRefusedWait = std::chrono::seconds(10);
-constexpr auto kRefusedLimit = std::chrono::minutes(10);
-
 }  // namespace
 
 Supervisor::Supervisor(const ExperimentPaths& experiment, const Plan& plan,
                        const std::map<std::string, JournalEntry>& known, Journal& journal, RunLog& log,
                        Allocation& allocation)
-    : journal_(journal), log_(log), allocation_(allocation), packer_(allocation.slots()) {
+    : journal_(journal),
+      log_(log),
+      allocation_(allocation),
+      packer_(allocation.slots()),
+      needs_(experiment, !own_identity().job.empty()) {
   for (const PlannedTask& planned : plan.tasks) {
     SupervisedTask task = supervised(planned, experiment);
     const auto entry = known.find(planned.task.folder_name());
@@ -78,7 +77,10 @@ bool Supervisor::tick(Request request) {
     if (task.phase == TaskPhase::active) watch(task);
     if (task.phase == TaskPhase::unsettled) settle(task);
   }
-  if (request == Request::none) start_waiting();
+  if (request == Request::none) {
+    look_at_needs();
+    start_waiting();
+  }
   carry_out();
   for (SupervisedTask& task : tasks_) {
     if (request != Request::none && task.phase == TaskPhase::active) stop(task, request);
@@ -98,7 +100,7 @@ bool Supervisor::out_of_time() const {
   for (const SupervisedTask& task : tasks_) {
     if (task.phase == TaskPhase::active || task.phase == TaskPhase::unsettled) return false;
     if (task.phase != TaskPhase::waiting) continue;
-    if (has_time_for(task)) return false;
+    if (task.has_needs && has_time_for(task)) return false;
     waits = true;
   }
   return waits;
@@ -115,7 +117,10 @@ bool Supervisor::has_time_for(const SupervisedTask& task) const {
   // The first tasks of an allocation start whatever is known of them: there will never be more time.
   if (!deadline || !started_any_) return true;
   const double left = *deadline - unix_now();
-  const double needed = task.first_gain > 0 ? task.first_gain : gain_of_another_;
+  const auto of_another = gains_.find(task.task.stage);
+  const double needed = task.first_gain > 0          ? task.first_gain
+                        : of_another == gains_.end() ? 0
+                                                     : of_another->second;
   return left > std::max(needed, kLeastUsefulSeconds);
 }
 
@@ -175,6 +180,9 @@ void Supervisor::settle_ended(SupervisedTask& task, const AttemptView& view) {
     return;
   }
   clear_away(task, view);
+  // Else those that need it would look blocked till it begins.
+  if (task.journaled == to_string(TaskState::failed) && task.journaled_attempt == view.number)
+    record(task, view.number + 1, TaskState::pending, 0, "tried again by a new launcher");
   enter(task, TaskPhase::waiting, TaskState::pending);
 }
 
@@ -248,11 +256,25 @@ void Supervisor::watch_coming_up(SupervisedTask& task) {
                           "muster-shim could not start (exit code " + std::to_string(*exit_code) + ")"});
 }
 
+void Supervisor::look_at_needs() {
+  // Whoever is needed stands before those that need it: one pass is enough.
+  for (SupervisedTask& task : tasks_) {
+    if (task.phase != TaskPhase::waiting || task.task.needs.empty()) continue;
+    const NeedsView view = needs_.look(task, tasks_);
+    task.has_needs = view.state == NeedsState::done;
+    if (task.has_needs || view.state == NeedsState::open) continue;
+    task.reason = view.reason;
+    const bool blocked = view.state == NeedsState::failed;
+    if (blocked) log_.note(task.name + " is blocked: it " + view.reason);
+    enter(task, TaskPhase::over, blocked ? TaskState::blocked : TaskState::pending);
+  }
+}
+
 void Supervisor::start_waiting() {
   std::vector<Packer::Waiting> queue;
   std::vector<SupervisedTask*> waiting;
   for (SupervisedTask& task : tasks_) {
-    if (task.phase != TaskPhase::waiting || !has_time_for(task)) continue;
+    if (task.phase != TaskPhase::waiting || !task.has_needs || !has_time_for(task)) continue;
     if (task.not_before && Clock::now() < *task.not_before) continue;
     queue.push_back({task.name, task.task.resources});
     waiting.push_back(&task);
@@ -350,32 +372,36 @@ void Supervisor::finish(SupervisedTask& task, const AttemptView& view) {
 }
 
 void Supervisor::judge_hosts(const SupervisedTask& task, const AttemptView& view, const Verdict& verdict) {
-  if (!view.order) return;
-  const std::vector<std::string> hosts = Assignment{view.order->ranks}.hosts();
-  if (verdict.ending == Ending::done) {
-    for (const std::string& host : hosts) health_.ended_well(host);
-  }
-  constexpr int kBySignal = 128;
-  const bool lost = verdict.ending == Ending::failed && !verdict.never_started &&
-                    (!view.exit || view.exit->lost_ranks || verdict.exit_code > kBySignal);
-  // Of several hosts nobody knows which it was.
-  if (!lost || hosts.size() != 1 || !health_.lost(hosts.front(), task.name)) return;
+  const auto host = health_.host_to_give_up(task.name, view, verdict);
+  if (!host || !give_up(*host)) return;
+  JournalEntry entry;
+  entry.host = *host;
+  entry.reason = "has lost two tasks and finished none since: nothing more goes there";
+  journal_.put(entry);
+  log_.note("host " + entry.host + " " + entry.reason);
+}
+
+bool Supervisor::give_up(const std::string& host) {
   std::vector<Packer::Waiting> left;
-  for (const SupervisedTask& other : tasks_) {
-    if (other.phase != TaskPhase::over) left.push_back({other.name, other.task.resources});
+  for (const SupervisedTask& task : tasks_) {
+    if (task.phase != TaskPhase::over) left.push_back({task.name, task.task.resources});
   }
-  if (packer_.exclude(hosts.front(), left))
-    log_.note("host " + hosts.front() +
-              " has lost two tasks and finished none since: nothing more goes there");
+  return packer_.exclude(host, left);
+}
+
+void Supervisor::avoid(const std::set<std::string>& hosts) {
+  for (const std::string& host : hosts) {
+    if (give_up(host)) log_.note("host " + host + " lost two tasks of this run before: nothing goes there");
+  }
 }
 
 void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) {
   task.reason = verdict.reason;
-  if (verdict.never_started && may_wait_for_slurm(task)) {
+  if (verdict.never_started && task.may_wait_for_slurm()) {
     record(task, task.attempt, TaskState::failed, verdict.exit_code, verdict.reason);
     record(task, task.attempt + 1, TaskState::pending, 0, "tried again once Slurm may answer");
     log_.note(task.name + ": " + verdict.reason + "; trying again in " +
-              std::to_string(kRefusedWait.count()) + " s");
+              std::to_string(SupervisedTask::kRefusedWait.count()) + " s");
     enter(task, TaskPhase::waiting, TaskState::pending);
     return;
   }
@@ -393,13 +419,6 @@ void Supervisor::conclude_failure(SupervisedTask& task, const Verdict& verdict) 
     log_.note(what);
     enter(task, TaskPhase::over, TaskState::failed);
   }
-}
-
-bool Supervisor::may_wait_for_slurm(SupervisedTask& task) {
-  const auto now = Clock::now();
-  if (!task.refused_since) task.refused_since = now;
-  task.not_before = now + kRefusedWait;
-  return now - *task.refused_since < kRefusedLimit;
 }
 
 void Supervisor::clear_away(SupervisedTask& task, const AttemptView& view) {
@@ -450,8 +469,8 @@ void Supervisor::enter(SupervisedTask& task, TaskPhase phase, TaskState state) {
   // Read once, here: whether there is time is asked for every waiting task at every look.
   if (phase != task.phase && allocation_.deadline()) {
     if (phase == TaskPhase::waiting) task.first_gain = seconds_to_first_gain(task.paths);
-    if (phase == TaskPhase::over && gain_of_another_ <= 0)
-      gain_of_another_ = seconds_to_first_gain(task.paths);
+    double& gain = gains_[task.task.stage];
+    if (phase == TaskPhase::over && gain <= 0) gain = seconds_to_first_gain(task.paths);
   }
   task.phase = phase;
   task.state = state;

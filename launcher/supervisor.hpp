@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "launcher/run_log.hpp"
 #include "launcher/stop_signals.hpp"
 #include "launcher/supervised_task.hpp"
+#include "launcher/task_needs.hpp"
 #include "launcher/verdict.hpp"
 
 namespace muster {
@@ -32,6 +34,9 @@ class Supervisor {
 
   /// Finds out how every task stands, without starting anything. Before the first tick.
   void look();
+
+  /// Starts nothing there that has room elsewhere. After look().
+  void avoid(const std::set<std::string>& hosts);
 
   /// Looks at every task once and does what is due. Returns true where a task's state changed. Throws
   /// Error(storage) where results cannot be written; gangs that run go on, and the next launcher finds them.
@@ -56,15 +61,16 @@ class Supervisor {
   void follow_other(SupervisedTask& task, const AttemptView& view);
   void watch(SupervisedTask& task);
   void watch_coming_up(SupervisedTask& task);
+  void look_at_needs();
   void start_waiting();
   bool has_time_for(const SupervisedTask& task) const;
   void start(SupervisedTask& task, const Assignment& assignment);
   void stop(SupervisedTask& task, StopSignals::Request request);
   void finish(SupervisedTask& task, const AttemptView& view);
   void judge_hosts(const SupervisedTask& task, const AttemptView& view, const Verdict& verdict);
+  /// False where something that is left has room nowhere else.
+  bool give_up(const std::string& host);
   void conclude_failure(SupervisedTask& task, const Verdict& verdict);
-  /// Of a task that Slurm refused to start: it may come to its senses, as a controller that restarts.
-  static bool may_wait_for_slurm(SupervisedTask& task);
   void clear_away(SupervisedTask& task, const AttemptView& view);
 
   void begin_following(SupervisedTask& task);
@@ -81,6 +87,7 @@ class Supervisor {
   RunLog& log_;
   Allocation& allocation_;
   Packer packer_;
+  TaskNeeds needs_;
   HostHealth health_;
   std::vector<SupervisedTask> tasks_;
   std::chrono::steady_clock::time_point next_look_at_others_{};
@@ -88,7 +95,7 @@ class Supervisor {
   bool look_at_lines_ = true;
   bool changed_ = false;
   bool started_any_ = false;
-  double gain_of_another_ = 0;  ///< the first first_gain known of a task that is over; 0: none yet
+  std::map<std::string, double> gains_;  ///< by stage, the first first_gain known of a task that is over
   std::vector<std::function<void()>> announced_;
 };
 

@@ -9,6 +9,8 @@
 #include "core/journal.hpp"
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/gang_progress.hpp"
+#include "launcher/task_needs.hpp"
+#include "launcher/tasks_text.hpp"
 
 namespace muster {
 
@@ -101,6 +103,35 @@ TaskStatus status_of(const ExperimentPaths& experiment, const ListedTask& listed
   return status;
 }
 
+/// Whether a job will try it again that has not begun.
+bool is_queued(const TaskStatus& status) {
+  return status.job_status && phase_of(status.job_status->state) == JobPhase::pending;
+}
+
+/// `tasks` are in the plan's order: whoever is needed stands before those that need it.
+void add_needs(std::vector<TaskStatus>& tasks) {
+  std::map<int, const TaskStatus*> by_number;
+  for (TaskStatus& task : tasks) {
+    by_number[task.listed.number] = &task;
+    if (task.state != to_string(TaskState::pending)) continue;
+    const TaskStatus* lost = nullptr;
+    for (const int number : task.listed.needs) {
+      const TaskStatus& needed = *by_number.at(number);
+      if (needed.state == to_string(TaskState::done)) continue;
+      task.waits_for.push_back(number);
+      const bool failed =
+          needed.state == to_string(TaskState::failed) || needed.state == to_string(TaskState::blocked);
+      if (lost == nullptr && failed && !is_queued(needed)) lost = &needed;
+    }
+    if (task.waits_for.empty()) continue;
+    task.detail = "waits for " + tasks_text(task.waits_for);
+    if (lost == nullptr) continue;
+    const bool failed = lost->state == to_string(TaskState::failed);
+    task.state = to_string(TaskState::blocked);
+    task.detail = needs_text(lost->listed.name(), failed ? TaskState::failed : TaskState::blocked);
+  }
+}
+
 std::string words_of_living_array(const RunJob& job) {
   const Submission& submission = job.submission;
   std::size_t waiting = 0, begun = 0;
@@ -147,6 +178,7 @@ std::vector<TaskStatus> task_statuses(const ExperimentPaths& experiment, const R
     std::vector<TaskStatus> tasks;
     for (const ListedTask& task : listed)
       tasks.push_back(status_of(experiment, task, journal, watch.jobs(), watch.liveness_of()));
+    add_needs(tasks);
     return tasks;
   };
   std::vector<TaskStatus> tasks = look();
@@ -156,7 +188,7 @@ std::vector<TaskStatus> task_statuses(const ExperimentPaths& experiment, const R
 std::string counts_text(const std::vector<TaskStatus>& tasks) {
   std::string text;
   for (const char* state :
-       {"done", "running", "starting", kElsewhere, "pending", "stopped", kInterrupted, "failed"}) {
+       {"done", "running", "starting", kElsewhere, "pending", "stopped", kInterrupted, "failed", "blocked"}) {
     const auto number = std::count_if(tasks.begin(), tasks.end(),
                                       [&](const TaskStatus& task) { return task.state == state; });
     if (number > 0) text += (text.empty() ? "" : ", ") + std::to_string(number) + " " + state;

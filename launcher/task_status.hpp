@@ -13,13 +13,14 @@ namespace muster {
 
 struct TaskStatus {
   ListedTask listed;
-  /// A TaskState's name; "interrupted": its gang is gone, and nobody has done the books yet; "elsewhere":
-  /// claimed on a host that cannot be asked.
+  /// A TaskState's name ("blocked": it needs one that failed); "interrupted": its gang is gone, and nobody
+  /// has done the books yet; "elsewhere": claimed on a host that cannot be asked.
   std::string state;
   int attempts = 0;
   double seconds = 0;
   std::string detail;  ///< progress of a running gang, what a waiting one waits for, else why it ended
-  std::string job;     ///< "17", "17_3"; empty: none was asked for
+  std::vector<int> waits_for{};         ///< numbers of tasks that it needs and that are not done
+  std::string job;                      ///< "17", "17_3"; empty: none was asked for
   std::optional<JobStatus> job_status;  ///< nullopt: Slurm does not know it, or was not asked
 };
 

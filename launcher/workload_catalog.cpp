@@ -85,4 +85,11 @@ FoundWorkload find_workload(const Experiment& experiment, const fs::path& built_
   return {read_schema(built_in_folder / (name + ".json")), plugin};
 }
 
+std::vector<FoundWorkload> find_workloads(const Experiment& experiment, const fs::path& built_in_folder) {
+  if (experiment.stages.empty()) return {find_workload(experiment, built_in_folder)};
+  std::vector<FoundWorkload> found;
+  for (const Experiment& stage : experiment.stages) found.push_back(find_workload(stage, built_in_folder));
+  return found;
+}
+
 }  // namespace muster

@@ -2,16 +2,12 @@
 /// From the workload that an experiment names to its schema and plugin. No plugin is loaded here.
 
 #include <filesystem>
+#include <vector>
 
 #include "core/experiment.hpp"
 #include "core/workload_schema.hpp"
 
 namespace muster {
-
-struct FoundWorkload {
-  WorkloadSchema schema;
-  std::filesystem::path plugin;  ///< absolute; empty for `exec`
-};
 
 /// Where the built-in workloads lie: ../lib/muster/workloads from this program's own folder.
 std::filesystem::path built_in_workloads_folder();
@@ -21,5 +17,9 @@ std::filesystem::path built_in_workloads_folder();
 /// plugin is missing, or its manifest missing, damaged or, for a path, older than the plugin.
 FoundWorkload find_workload(const Experiment& experiment,
                             const std::filesystem::path& built_in_folder = built_in_workloads_folder());
+
+/// Of each stage, in their order; without stages the one.
+std::vector<FoundWorkload> find_workloads(
+    const Experiment& experiment, const std::filesystem::path& built_in_folder = built_in_workloads_folder());
 
 }  // namespace muster

@@ -67,12 +67,18 @@ std::vector<SweepColumn> sweep_columns(const std::vector<SweepEntry>& entries,
   std::set<std::string> metrics;
   for (const SweepEntry& entry : entries) {
     for (const auto& [name, value] : entry.task.parameters) parameters.insert(name);
+    // An axis that only chooses among the tasks of another stage.
+    for (const auto& [axis, value] : entry.task.cell) {
+      if (!axis.starts_with("resources.")) parameters.insert(axis);
+    }
     for (const auto& [name, value] : entry.final_metrics) metrics.insert(name);
   }
   for (const std::string& name : parameters)
     add(name, "parameter", [&](const SweepEntry& e) -> Given {
-      const auto found = e.task.parameters.find(name);
-      return found == e.task.parameters.end() ? Given() : found->second;
+      for (const Parameters* values : {&e.task.parameters, &e.task.cell}) {
+        if (const auto found = values->find(name); found != values->end()) return found->second;
+      }
+      return {};
     });
   add("resources.ranks", "parameter", [](const SweepEntry& e) -> Given { return e.task.resources.ranks; });
   add("resources.cpus_per_rank", "parameter",
@@ -85,6 +91,8 @@ std::vector<SweepColumn> sweep_columns(const std::vector<SweepEntry>& entries,
       if (found == e.final_metrics.end()) return {};
       return std::visit([](auto number) { return Value(number); }, found->second);
     });
+  const bool has_stages = std::ranges::any_of(entries, [](const auto& e) { return !e.task.stage.empty(); });
+  if (has_stages) add("stage", "task", [](const SweepEntry& e) -> Given { return e.task.stage; });
   return columns;
 }
 

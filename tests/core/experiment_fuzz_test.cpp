@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -39,7 +40,26 @@ exclude = [ { seed = 2, "resources.ranks" = 1 } ]
     "name = 'x'\nworkload = 'ddp'\n[[matrix.include]]\nseed = 0x1f\n[[matrix.include]]\nseed = "
     "1\n[matrix.grid]\na.b.c = "
     "[true, false]\n",
-};
+    R"(name = "study"
+[parameters]
+epochs = 3
+[matrix.grid]
+seed = [0, 1]
+[stages.split]
+workload = "exec"
+command = ["split"]
+parameters.seed = 7
+[stages.train]
+workload = "exec"
+command = ["train", "{split}"]
+parameters.split = { from = "split", file = "a/b", where = { seed = 7 } }
+matrix.grid = { model = ["a", "b"] }
+[stages.fuse]
+workload = "exec"
+command = ["fuse", "{models}"]
+parameters.models = [{ from = "train", where = { model = ["a", "b"] } }, { from = "split" }]
+resources.ranks = 2
+)"};
 
 const std::vector<std::string> kPieces = {"[",
                                           "]",
@@ -118,8 +138,9 @@ TEST(ExperimentFuzz, AnyBytesAreAnExperimentOrAnErrorWithAPlace) {
     write_text(file, text);
     try {
       const Experiment experiment = read_experiment(file);
-      WorkloadSchema schema{"exec", 1, {}, true};
-      const auto tasks = make_tasks(experiment, schema, "", folder / "runs");
+      const FoundWorkload any{{"exec", 1, {}, true}, ""};
+      const std::vector<FoundWorkload> workloads(std::max<std::size_t>(experiment.stages.size(), 1), any);
+      const auto tasks = make_tasks(experiment, workloads, folder / "runs");
       ASSERT_FALSE(tasks.empty());
       write_task(tasks.front(), folder / "task.toml");
       ASSERT_EQ(read_task(folder / "task.toml").parameters, tasks.front().parameters) << text;

@@ -132,7 +132,7 @@ TEST(Experiment, EveryMistakeHasItsPlaceAndItsCure) {
       {"\n[kubernetes]",
        "x.toml:3:2: unknown key 'kubernetes' in the experiment; known are: name, workload, command, "
        "resources, "
-       "policy, slurm, parameters, matrix"},
+       "policy, slurm, parameters, matrix, stages"},
       {"workload = \"ddp\"",
        "x.toml: the experiment has no 'name'; give it one, as name = \"quickstart\": it names the results' "
        "folder"},

@@ -58,6 +58,18 @@ TEST(Journal, GivesBackWhatWasAppended) {
   EXPECT_TRUE(read_journal(folder / "nowhere").empty());
 }
 
+TEST(Journal, KeepsTheHostThatTheRunGaveUp) {
+  const TemporaryFolder folder;
+  JournalEntry given_up;
+  given_up.host = "n1";
+  Journal(folder / "a.jsonl").append(given_up);
+  write_three(folder / "b.jsonl");
+  const auto entries = read_journal(folder.path());
+  ASSERT_EQ(entries.size(), 4U);
+  EXPECT_EQ(entries[0].host, "n1");
+  EXPECT_EQ(entries[1].host, "");
+}
+
 TEST(Journal, ContinuesItsNumbersWhenOpenedAgain) {
   const TemporaryFolder folder;
   write_three(folder / "a.jsonl");

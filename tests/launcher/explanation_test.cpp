@@ -104,6 +104,37 @@ TEST(Explanation, WithoutAnyJobItSaysHowToGoOn) {
   EXPECT_EQ(why("pending", {}, "", 2, true), "waits for room: 2 tasks of the run are at work");
 }
 
+TEST(Explanation, ATaskThatNeedsOthersNamesThem) {
+  const auto explained = [](const RunJobs& jobs, bool driven) {
+    TaskStatus waiting = task("pending", jobs);
+    waiting.waits_for = {1, 2, 3, 7};
+    return explain(waiting, jobs, 0, driven, kUnknown);
+  };
+  EXPECT_EQ(explained({}, true).why, "waits for task-1 to task-3, task-7");
+  EXPECT_EQ(explained(jobs_with("RUNNING"), false).why, "waits for task-1 to task-3, task-7");
+  EXPECT_EQ(explained({}, false).why, "waits for task-1 to task-3, task-7, and nothing drives the run");
+  EXPECT_EQ(explained(jobs_with("PENDING", "Dependency"), false).why,
+            "waits for task-1 to task-3, task-7: job 17 waits for a job that it depends on");
+  EXPECT_THAT(explained(jobs_with("PENDING", "DependencyNeverSatisfied"), false).advice,
+              HasSubstr("muster cancel"));
+  const Explanation cancelled = explained(jobs_with("CANCELLED", "DependencyNeverSatisfied"), false);
+  EXPECT_EQ(
+      cancelled.why,
+      "waits for task-1 to task-3, task-7; job 17 cancelled: a job that it depends on did not end well");
+  EXPECT_THAT(cancelled.advice, HasSubstr("muster submit"));
+}
+
+TEST(Explanation, ABlockedTaskNamesWhatFailedAndWhatBecameOfItsJob) {
+  const RunJobs jobs = jobs_with("CANCELLED", "DependencyNeverSatisfied");
+  const Explanation explanation =
+      explain(task("blocked", jobs, "needs task-1-a, which failed"), jobs, 0, false, kUnknown);
+  EXPECT_EQ(explanation.why,
+            "is blocked: it needs task-1-a, which failed; its job 17 cancelled: a job that it depends on did "
+            "not end "
+            "well");
+  EXPECT_THAT(explanation.advice, HasSubstr("tries what failed again"));
+}
+
 TEST(Explanation, AnAnswerThatIsMissingIsSaid) {
   RunJobs jobs = jobs_with("PENDING");
   jobs.jobs[0].submission.job.reset();

@@ -75,6 +75,14 @@ TEST_F(JobSubmitterTest, EveryRequestIsOnDiskBeforeTheFirstGoesOut) {
   EXPECT_THAT(asked.after, ElementsAre("7"));
 }
 
+TEST_F(JobSubmitterTest, AJobIsToldWhichOnesBeforeItMustEndWell) {
+  plans_[2].waits_for = {0, 1000};
+  const auto submissions = submit();
+  EXPECT_THAT(system_.submitted.at(0).after, ElementsAre("7"));
+  EXPECT_THAT(system_.submitted.at(2).after, ElementsAre("7", "101", "102"));
+  EXPECT_THAT(read_submissions(run_).at(2).request.after, ElementsAre("7")) << "its successor waits for none";
+}
+
 TEST_F(JobSubmitterTest, WhereSlurmRefusesOneNothingIsLeftQueued) {
   system_.on_submit = [&](const JobRequest&) -> std::string {
     if (system_.submitted.size() == 2) throw Error(ExitCode::resources, "no such account", "");

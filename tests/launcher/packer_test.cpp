@@ -267,5 +267,15 @@ TEST(HostHealth, TwoTasksLostOnAHostSpeakAgainstItAndASuccessForIt) {
   EXPECT_FALSE(health.lost("n1", "c"));
 }
 
+TEST(HostHealth, AHostThatWasGivenUpIsRememberedForADay) {
+  std::vector<JournalEntry> entries(3);
+  entries[0].host = "n1";
+  entries[0].unix_time = 1000;
+  entries[1].host = "n2";
+  entries[1].unix_time = 50'000;
+  EXPECT_EQ(hosts_given_up(entries, 60'000), (std::set<std::string>{"n1", "n2"}));
+  EXPECT_EQ(hosts_given_up(entries, 100'000), (std::set<std::string>{"n2"}));
+}
+
 }  // namespace
 }  // namespace muster

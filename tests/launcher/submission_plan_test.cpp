@@ -208,6 +208,63 @@ TEST(SubmissionPlan, AnArrayEndsWhereSlurmsIndicesDo) {
   EXPECT_EQ(plan.submissions[2].first, 2002);
 }
 
+/// Two stages: tasks 0 to 3, and tasks 4 and 5, each of which needs two of those.
+std::vector<WaitingTask> two_stages() {
+  std::vector<WaitingTask> both = tasks(4, {1, 2, 1});
+  for (WaitingTask& task : both) task.stage = "experts";
+  both.push_back({4, "t", {1, 2, 1}, "fusion", {0, 1}});
+  both.push_back({5, "t", {1, 2, 1}, "fusion", {2, 3}});
+  return both;
+}
+
+TEST(SubmissionPlan, AnArrayWaitsForTheTasksThatItsOwnNeedAndNoOthers) {
+  const SubmissionPlan plan = plan_submissions(two_stages(), wish(kArray), site());
+  ASSERT_EQ(plan.submissions.size(), 3U);
+  EXPECT_EQ(plan.submissions[0].request.array, "0-3");
+  EXPECT_TRUE(plan.submissions[0].waits_for.empty());
+  EXPECT_EQ(plan.submissions[1].tasks, (std::vector<int>{4}));
+  EXPECT_EQ(plan.submissions[1].waits_for, (std::vector<int>{0, 1}));
+  EXPECT_EQ(jobs_to_wait_for(plan.submissions[1], plan.submissions, {"17"}),
+            (std::vector<std::string>{"17_0", "17_1"}));
+  EXPECT_EQ(jobs_to_wait_for(plan.submissions[2], plan.submissions, {"17", "18"}),
+            (std::vector<std::string>{"17_2", "17_3"}));
+}
+
+TEST(SubmissionPlan, AWholeArrayThatIsNeededIsNamedOnce) {
+  std::vector<WaitingTask> both = two_stages();
+  both[4].waits_for = both[5].waits_for = {0, 1, 2, 3};
+  SiteRequest here = site();
+  here.capabilities.max_array_size = 3;
+  const SubmissionPlan plan = plan_submissions(both, wish(kArray), here);
+  ASSERT_EQ(plan.submissions.size(), 4U);
+  EXPECT_EQ(plan.submissions[3].request.array, "2");
+  EXPECT_EQ(jobs_to_wait_for(plan.submissions[2], plan.submissions, {"17", "18"}),
+            (std::vector<std::string>{"17", "18"}));
+  both[4].waits_for = both[5].waits_for = {2, 3};
+  EXPECT_EQ(jobs_to_wait_for(plan_submissions(both, wish(kArray), here).submissions[2], plan.submissions,
+                             {"17", "18"}),
+            (std::vector<std::string>{"17_2", "18"}));
+}
+
+TEST(SubmissionPlan, AStageThatWaitsForTooManySetsOfTasksWaitsForAll) {
+  std::vector<WaitingTask> many = tasks(40, {1, 1, 0});
+  for (int number = 40; number < 80; ++number)
+    many.push_back({number, "t", {1, 1, 0}, "next", {number - 40}});
+  const SubmissionPlan plan = plan_submissions(many, wish(kArray), site());
+  ASSERT_EQ(plan.submissions.size(), 2U);
+  EXPECT_EQ(jobs_to_wait_for(plan.submissions[1], plan.submissions, {"17"}),
+            (std::vector<std::string>{"17"}));
+}
+
+TEST(SubmissionPlan, OneJobIsAsLargeAsItsLargestStage) {
+  std::vector<WaitingTask> both = two_stages();
+  const SubmissionPlan plan = plan_submissions(both, {}, site());
+  ASSERT_EQ(plan.submissions.size(), 1U);
+  EXPECT_EQ(plan.submissions[0].request.gpus_per_node, 4);
+  EXPECT_EQ(cpus(plan.submissions[0].request), 8);
+  EXPECT_EQ(plan.why, "one job: all 6 tasks run, stage by stage, at once on one node");
+}
+
 TEST(SubmissionPlan, WhatIsMeasuredHasNobodyBesideIt) {
   const Resources alone{1, 1, 0, false, true};
   EXPECT_TRUE(plan_submissions(tasks(2, alone), {}, site())

@@ -142,5 +142,23 @@ TEST_F(Supervised, TaskIsNotStartedThatCannotReachACheckpointInTheTimeLeft) {
   EXPECT_EQ(states_.count(TaskState::done), 2u);
 }
 
+TEST_F(Supervised, ATaskAloneGoesByTheFoldersOfWhatItNeeds) {
+  add_task("true", {});
+  plan_.tasks[0].task.needs = {"other-77"};
+  ASSERT_TRUE(drive({{0}, {}, ""}));
+  EXPECT_EQ(states_.count(TaskState::blocked), 1u);
+  testing::write_text(paths_.task("other-77").done(), "{}");
+  ASSERT_TRUE(drive({{0}, {}, ""}));
+  EXPECT_EQ(states_.count(TaskState::done), 1u);
+}
+
+TEST_F(Supervised, AJobThatEndsTooSoonForWhatIsNeededBeginsNothingThatNeedsIt) {
+  for (int task = 0; task < 3; ++task) add_task("true", {});
+  plan_.tasks[2].task.needs = {plan_.tasks[1].task.folder_name()};
+  ASSERT_TRUE(drive({{0}, {}, ""}, 20));
+  EXPECT_EQ(states_.count(TaskState::done), 1u);
+  EXPECT_EQ(states_.count(TaskState::pending), 2u);
+}
+
 }  // namespace
 }  // namespace muster

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -17,6 +18,7 @@ namespace muster::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Json = nlohmann::json;
@@ -47,6 +49,22 @@ class Submit : public ClusterTest {
                "name = \"e\"\nworkload = \"exec\"\ncommand = [\"bash\", \"task.sh\", \"{n}\"]\n[resources]\n"
                "gpus_per_rank = 1\n[policy]\nkill_after_seconds = 5\n[matrix.grid]\nn = [" +
                    cells + "]\n" + more);
+  }
+
+  /// Tasks 0 and 1 `make`, 2 and 3 `use` what one of those made, 4 `all` that 2 and 3 made.
+  void stages(const std::string& script) {
+    write_text(root_ / "task.sh",
+               "echo $1$2 >> began\ncat $(tr -d '[],\"' <<<\"$3\") </dev/null || exit 9\n" + script +
+                   "\nmkdir -p $MUSTER_TASK_FOLDER/artifacts\necho $1$2 | tee -a ended > "
+                   "$MUSTER_TASK_FOLDER/artifacts/made\n");
+    const std::string command = "workload = \"exec\"\ncommand = [\"bash\", \"task.sh\", ";
+    write_text(root_ / "e.toml",
+               "name = \"e\"\npolicy.max_attempts = 1\n[stages.make]\n" + command +
+                   "\"make\", \"{n}\", \"\"]\nmatrix.grid.n = [0, 1]\n[stages.use]\n" + command +
+                   "\"use\", \"{n}\", \"{made}\"]\nparameters.made = { from = \"make\", file = \"made\" }\n"
+                   "matrix.grid.n = [0, 1]\n[stages.all]\n" +
+                   command +
+                   "\"all\", \"\", \"{used}\"]\nparameters.used = [{ from = \"use\", file = \"made\" }]\n");
   }
 
   Said muster(std::vector<std::string> arguments,
@@ -270,6 +288,50 @@ TEST_F(Submit, WatchAsksSlurmOnceHoweverLongItLooks) {
   EXPECT_EQ(said.code, 0) << said.out << said.err;
   EXPECT_THAT(said.out, HasSubstr("1 done"));
   EXPECT_EQ(lines("calls").size(), 1u);
+}
+
+TEST_F(Submit, AnArrayBeginsAfterTheTasksThatItsOwnNeed) {
+  stages("sleep 0.5");
+  const Said dry = muster({"submit", "e.toml", "--array", "--dry-run"});
+  EXPECT_THAT(dry.out, HasSubstr("--dependency=afterok:JOB1_1 "));
+  EXPECT_THAT(dry.out, HasSubstr("--dependency=afterok:JOB2:JOB3 "));
+  const Json submitted = json({"submit", "e.toml", "--array"});
+  EXPECT_EQ(submitted["submissions"].size(), 4u);
+  EXPECT_THAT(muster({"explain", "task-4"}).out, HasSubstr("waits for task-2, task-3: array "));
+  ASSERT_TRUE(wait_for_tasks("done", 5)) << muster({"status"}).out;
+  const auto ended = lines("ended");
+  EXPECT_EQ(ended.size(), 5u);
+  EXPECT_EQ(ended.back(), "all");
+  EXPECT_EQ(lines("began").size(), 5u) << "nothing began too early and had to try again";
+  EXPECT_EQ(muster({"watch"}).code, 0);
+}
+
+TEST_F(Submit, WhereATaskFailsWhatNeedsItIsTakenOutOfTheQueueAndNamed) {
+  stages("[ $1$2 != make1 ] || [ -e fixed ] || exit 3");
+  ASSERT_EQ(muster({"submit", "e.toml", "--array"}).code, 0);
+  ASSERT_TRUE(wait_until([&] { return queue().empty(); }, 60)) << queue();
+  const Json tasks = json({"status"})["tasks"];
+  const std::vector<std::string> expected = {"done", "failed", "done", "blocked", "blocked"};
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(tasks[i]["state"], expected[i]) << i;
+  EXPECT_THAT(muster({"explain", "task-3"}).out,
+              AllOf(HasSubstr("is blocked: it needs task-1-make-n1, which failed"),
+                    HasSubstr("a job that it depends on did not end well")));
+  EXPECT_EQ(muster({"watch"}).code, 1);
+  write_text(root_ / "fixed", "");
+  const Json again = json({"submit", "e.toml", "--array"});
+  EXPECT_EQ(again["done"], 2);
+  EXPECT_TRUE(wait_for_tasks("done", 5)) << muster({"status"}).out;
+  const auto began = lines("began");
+  for (const char* once : {"make0", "use0"})
+    EXPECT_EQ(std::count(began.begin(), began.end(), once), 1) << once;
+}
+
+TEST_F(Submit, OneJobRunsAllStages) {
+  stages("true");
+  const Json submitted = json({"submit", "e.toml"});
+  EXPECT_EQ(submitted["submissions"].size(), 1u);
+  ASSERT_TRUE(wait_for_tasks("done", 5)) << muster({"status"}).out;
+  EXPECT_EQ(lines("began").size(), 5u);
 }
 
 }  // namespace
