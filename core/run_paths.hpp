@@ -81,6 +81,8 @@ class RunPaths {
   std::filesystem::path submissions() const { return folder_ / "submissions"; }
   SubmissionPaths submission(int n) const { return SubmissionPaths(submissions() / std::to_string(n)); }
   std::filesystem::path journal_folder() const { return folder_ / "journal"; }
+  /// There: this task ends, and the others go on.
+  std::filesystem::path cancel(int task) const { return folder_ / ("cancel-task-" + std::to_string(task)); }
   /// `part`: "" of the whole run's launcher, "task-7" of the one that drives this task alone.
   std::filesystem::path launcher_claim(const std::string& part, int n) const {
     return folder_ / ("launcher-" + (part.empty() ? "" : part + "-") + std::to_string(n));

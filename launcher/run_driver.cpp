@@ -163,6 +163,7 @@ class Driver {
           supervisor_.abandon();
           return {signals.request(), true, false};
         }
+        supervisor_.cancel(read_cancels(run_.paths));
         next_look = Clock::now() + kLookForSuccessorEvery;
       }
       index_is_old = supervisor_.tick(signals.request()) || index_is_old;
@@ -195,8 +196,11 @@ class Driver {
   /// Tasks are left that another job could go on with, and this one has brought something.
   bool leaves_work(const End& end) {
     const auto& tasks = supervisor_.tasks();
-    if (!end.time_was_short || count(tasks, TaskState::stopped) + count(tasks, TaskState::pending) == 0)
-      return false;
+    const bool any_left = std::any_of(tasks.begin(), tasks.end(), [](const SupervisedTask& task) {
+      return (task.state == TaskState::stopped || task.state == TaskState::pending) &&
+             task.cancelled == Request::none;
+    });
+    if (!end.time_was_short || !any_left) return false;
     if (what_is_kept(tasks) > kept_before_) return true;
     log_.note("this job was too short to finish a task or to reach a checkpoint: ask for more time");
     return false;

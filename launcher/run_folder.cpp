@@ -17,6 +17,7 @@
 #include "launcher/launcher_claim.hpp"
 #include "launcher/newest_run.hpp"
 #include "launcher/run_environment.hpp"
+#include "launcher/task_cancels.hpp"
 
 namespace muster {
 
@@ -180,7 +181,9 @@ OpenedRun open_run(const ExperimentPaths& experiment_paths, const Experiment& ex
     const RunPaths run = same ? *same : make_run(experiment_paths, experiment, plan, slots);
     if (!same && withdraw_if_second(experiment_paths, run, ids_of(tasks))) continue;
     try {
-      return {run, std::move(plan), std::make_unique<LauncherClaim>(run, "", liveness_of), !same};
+      auto claim = std::make_unique<LauncherClaim>(run, "", liveness_of);
+      forget_cancels(run);
+      return {run, std::move(plan), std::move(claim), !same};
     } catch (const Error& error) {
       if (error.code() == ExitCode::busy || fs::exists(run.plan())) throw;
     }

@@ -15,6 +15,7 @@
 #include "launcher/line_follower.hpp"
 #include "launcher/packer.hpp"
 #include "launcher/plan.hpp"
+#include "launcher/stop_signals.hpp"
 
 namespace muster {
 
@@ -57,6 +58,8 @@ struct SupervisedTask {
   std::optional<std::chrono::steady_clock::time_point> asked_to_stop;
   bool signalled_to_stop = false;
   bool told_to_end = false;
+  /// Not none: it ends while others go on, and does not begin again; so does what needs it.
+  StopSignals::Request cancelled = StopSignals::Request::none;
   /// Slurm starts nothing of it since then; the next try is due at not_before.
   std::optional<std::chrono::steady_clock::time_point> refused_since, not_before;
 

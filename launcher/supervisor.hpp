@@ -19,6 +19,7 @@
 #include "launcher/run_log.hpp"
 #include "launcher/stop_signals.hpp"
 #include "launcher/supervised_task.hpp"
+#include "launcher/task_cancels.hpp"
 #include "launcher/task_needs.hpp"
 #include "launcher/verdict.hpp"
 
@@ -47,6 +48,9 @@ class Supervisor {
 
   /// Tasks wait, nothing runs, and none of them would get anywhere before the allocation ends.
   bool out_of_time() const;
+
+  /// These end while the others go on; one that waits does not begin.
+  void cancel(const TaskCancels& cancels);
 
   /// Another launcher took this one for dead and drives the run: ends the gangs of this one and touches
   /// nothing else. They are fenced off already.

@@ -27,7 +27,11 @@ NeedsView view_of(const SupervisedTask& needed) {
   if (needed.state == TaskState::done) return {};
   if (needed.phase != TaskPhase::over) return {NeedsState::open, ""};
   const bool failed = needed.state == TaskState::failed || needed.state == TaskState::blocked;
-  return {failed ? NeedsState::failed : NeedsState::stopped, needs_text(needed.name, needed.state)};
+  const bool cancelled = needed.cancelled != StopSignals::Request::none;
+  return {failed      ? NeedsState::failed
+          : cancelled ? NeedsState::cancelled
+                      : NeedsState::stopped,
+          needs_text(needed.name, needed.state)};
 }
 
 }  // namespace

@@ -13,10 +13,11 @@
 namespace muster {
 
 enum class NeedsState {
-  done,     ///< all of them
-  open,     ///< some are still to come
-  stopped,  ///< one was stopped: it comes in another launcher
-  failed,   ///< one failed for good, or is blocked itself
+  done,       ///< all of them
+  open,       ///< some are still to come
+  stopped,    ///< one was stopped: it comes in another launcher
+  cancelled,  ///< one was cancelled: it comes when somebody goes on with the run
+  failed,     ///< one failed for good, or is blocked itself
 };
 
 struct NeedsView {

@@ -9,6 +9,7 @@
 #include "core/journal.hpp"
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/gang_progress.hpp"
+#include "launcher/task_cancels.hpp"
 #include "launcher/task_needs.hpp"
 #include "launcher/tasks_text.hpp"
 
@@ -108,6 +109,14 @@ bool is_queued(const TaskStatus& status) {
   return status.job_status && phase_of(status.job_status->state) == JobPhase::pending;
 }
 
+void add_cancels(const TaskCancels& cancels, std::vector<TaskStatus>& tasks) {
+  for (TaskStatus& task : tasks) {
+    if (task.state != to_string(TaskState::pending) || !cancels.contains(task.listed.number)) continue;
+    task.state = to_string(TaskState::stopped);
+    task.detail = "cancelled";
+  }
+}
+
 /// `tasks` are in the plan's order: whoever is needed stands before those that need it.
 void add_needs(std::vector<TaskStatus>& tasks) {
   std::map<int, const TaskStatus*> by_number;
@@ -178,6 +187,7 @@ std::vector<TaskStatus> task_statuses(const ExperimentPaths& experiment, const R
     std::vector<TaskStatus> tasks;
     for (const ListedTask& task : listed)
       tasks.push_back(status_of(experiment, task, journal, watch.jobs(), watch.liveness_of()));
+    add_cancels(read_cancels(run), tasks);
     add_needs(tasks);
     return tasks;
   };

@@ -153,7 +153,7 @@ TEST_F(Stages, AnAxisThatTheWorkloadLacksOnlyChooses) {
   EXPECT_FALSE(fusion.parameters.contains("model"));
   EXPECT_EQ(fusion.cell.at("model"), Value("a"));
   EXPECT_THAT(mistake(study_but("model = [\"b\", \"a\"]", "modle = [\"b\", \"a\"]")),
-              HasSubstr("x.toml:15:16: workload 'fusion' has no parameter 'modle'"));
+              HasSubstr("x.toml:15:25: workload 'fusion' has no parameter 'modle'"));
 }
 
 TEST_F(Stages, ACellWithoutSuchAnAxisTakesTheTasksOfAllItsValues) {
@@ -322,8 +322,8 @@ TEST_F(Stages, EveryMistakeHasItsPlaceAndItsCure) {
        "x.toml:14:31: there is no stage 'expert'; did you mean 'experts'?"},
       {study_but("workload = \"split\"\nparameters.seed = 7",
                  "workload = \"evaluation\"\nparameters.fused = { from = \"fusion\" }"),
-       "x.toml:6:29: stages need each other in a circle: 'split' needs 'fusion' needs 'experts' needs "
-       "'split'; no "
+       "x.toml:14:31: stages need each other in a circle: 'fusion' needs 'experts' needs 'split' needs "
+       "'fusion'; no "
        "stage can take from one that waits for it"},
       {study_but("from = \"fusion\"", "from = \"evaluation\""),
        "x.toml:18:29: stages need each other in a circle: 'evaluation' needs 'evaluation'; no stage can take "

@@ -66,7 +66,7 @@ class StagesRun : public MusterTest {
 
 TEST_F(StagesRun, EachTaskStartsWhenWhatItNeedsIsDone) {
   study("[ $STAGE$N != make1 ] || sleep 0.4");
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "8"}), 0) << output() << errors();
+  EXPECT_EQ(run(), 0) << output() << errors();
   EXPECT_LT(time_of("end", "make0"), time_of("start", "use0"));
   EXPECT_LT(time_of("start", "use0"), time_of("end", "make1"))
       << "it waited for a task that it does not need";
@@ -74,7 +74,7 @@ TEST_F(StagesRun, EachTaskStartsWhenWhatItNeedsIsDone) {
   EXPECT_LT(time_of("end", "use1"), time_of("start", "all"));
   EXPECT_EQ(text_of(task_folder("all") / "log.txt"), "use0\nuse1\n");
   expect_each_done_once(5);
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "8"}), 0);
+  EXPECT_EQ(run(), 0);
   EXPECT_EQ(stamps().size(), 10u) << "what is done is not run again";
 }
 
@@ -96,7 +96,7 @@ TEST_F(StagesRun, APlanShowsTheStagesAndWhatEachTaskWaitsFor) {
 
 TEST_F(StagesRun, AFailedTaskBlocksThoseThatNeedItAndNoOthers) {
   study("[ $STAGE$N != make1 ] || [ -e fixed ] || exit 3", "policy.max_attempts = 2\n");
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "4"}), 1);
+  EXPECT_EQ(run(), 1);
   EXPECT_THAT(output(),
               AllOf(ContainsRegex("task-1-make-n1 +failed +2 "), ContainsRegex("task-2-use-n0 +done +1 "),
                     ContainsRegex("task-3-use-n1 +blocked +0 "), ContainsRegex("task-4-all +blocked +0 "),
@@ -110,7 +110,7 @@ TEST_F(StagesRun, AFailedTaskBlocksThoseThatNeedItAndNoOthers) {
   EXPECT_THAT(output(), HasSubstr("task-3-use-n1 is blocked: it needs task-1-make-n1, which failed"));
   EXPECT_THAT(text_of(run_folders().front() / "summary.csv"), HasSubstr(",blocked,"));
   write_text(root_ / "fixed", "");
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "4"}), 0) << output() << errors();
+  EXPECT_EQ(run(), 0) << output() << errors();
   expect_each_done_once(5);
   EXPECT_EQ(starts_of("make0"), 1);
   EXPECT_EQ(run_folders().size(), 1u);
@@ -118,7 +118,7 @@ TEST_F(StagesRun, AFailedTaskBlocksThoseThatNeedItAndNoOthers) {
 
 TEST_F(StagesRun, WhatWaitsSaysForWhatAndGoesOnAfterAStop) {
   study("[ $STAGE$N != make1 ] || [ -e fixed ] || sleep 30");
-  const auto launcher = start({"run", "experiment.toml", "--cpus", "4"});
+  const auto launcher = start_run();
   ASSERT_TRUE(wait_until([&] { return state_of("use-n0") == "done"; }, 20));
   EXPECT_EQ(run({"explain", "task-4"}), 0);
   EXPECT_THAT(output(), HasSubstr("task-4-all waits for task-3\n"));
@@ -130,19 +130,19 @@ TEST_F(StagesRun, WhatWaitsSaysForWhatAndGoesOnAfterAStop) {
   EXPECT_EQ(run({"explain", "task-3"}), 0);
   EXPECT_THAT(output(), HasSubstr("waits for task-1, and nothing drives the run"));
   write_text(root_ / "fixed", "");
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "4"}), 0) << output() << errors();
+  EXPECT_EQ(run(), 0) << output() << errors();
   expect_each_done_once(5);
 }
 
 TEST_F(StagesRun, AKilledLaunchersSuccessorStartsNothingTooEarlyOrTwice) {
   study("sleep 0.3");
   for (int kill = 0; kill < 4; ++kill) {
-    const auto launcher = start({"run", "experiment.toml", "--cpus", "4"});
+    const auto launcher = start_run();
     launcher->wait(0.25 + 0.1 * kill);
     if (launcher->running()) launcher->signal(SIGKILL);
     launcher->wait();
   }
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "4"}), 0) << output() << errors();
+  EXPECT_EQ(run(), 0) << output() << errors();
   expect_each_done_once(5);
   EXPECT_EQ(stamps().size(), 10u);
   EXPECT_LT(time_of("end", "make1"), time_of("start", "use1"));
@@ -156,17 +156,29 @@ TEST_F(StagesRun, TwoRunsShareWhatBothNeed) {
              smaller + "[stages.more]\nworkload = \"exec\"\ncommand = [\"bash\", \"" +
                  (root_ / "script.sh").string() +
                  "\", \"more\", \"\", \"{all}\"]\nparameters.all = { from = \"all\", file = \"made\" }\n");
-  const auto first = start({"run", "experiment.toml", "--cpus", "4"});
+  const auto first = start_run();
   ASSERT_TRUE(wait_until([&] { return !stamps().empty(); }, 20));
-  EXPECT_EQ(run({"run", "larger.toml", "--cpus", "4"}), 0) << output() << errors();
+  EXPECT_EQ(run({"run", "larger.toml"}), 0) << output() << errors();
   EXPECT_EQ(first->wait(20), 0);
   expect_each_done_once(6);
   EXPECT_EQ(stamps().size(), 12u);
 }
 
+TEST_F(StagesRun, WhatNeedsACancelledTaskDoesNotBegin) {
+  study("[ $STAGE$N != make1 ] || [ -e fixed ] || sleep 30");
+  const auto launcher = start_run();
+  ASSERT_TRUE(wait_until([&] { return state_of("use-n0") == "done"; }, 20));
+  EXPECT_EQ(run({"cancel", "--task", "make-n1", "--now"}), 0) << errors();
+  EXPECT_EQ(launcher->wait(20), 75) << text_of(run_folders().front() / "run.log");
+  EXPECT_EQ(state_of("use-n1"), "pending");
+  write_text(root_ / "fixed", "");
+  EXPECT_EQ(run(), 0) << output() << errors();
+  expect_each_done_once(5);
+}
+
 TEST_F(StagesRun, TheExampleRuns) {
   std::filesystem::copy_file(MUSTER_STAGES_EXAMPLE, root_ / "experiment.toml");
-  EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "4"}), 0) << output() << errors();
+  EXPECT_EQ(run(), 0) << output() << errors();
   EXPECT_THAT(output(), AllOf(HasSubstr("[task-8-compare-seed1] the parts make the whole"),
                               HasSubstr("[task-9-compare-seed2] the parts make the whole"),
                               HasSubstr("10 of 10 tasks done"), Not(HasSubstr("blocked"))));

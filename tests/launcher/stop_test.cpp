@@ -61,5 +61,32 @@ TEST_F(Stop, SecondCtrlCEndsAGangThatIsComingUp) {
   EXPECT_EQ(launcher->wait(), 130) << output() << errors();
 }
 
+TEST_F(Stop, ACancelledTaskEndsOrDoesNotBeginAndTheOthersGoOn) {
+  experiment("trap 'echo $N >> saved; exit 75' USR1; until [ -e go-$N ]; do sleep 0.05; done", 4);
+  const auto launcher = start({"run", "experiment.toml", "--cpus", "2"});
+  const auto states = [&](const std::string& wanted) {
+    std::string labels;
+    const nlohmann::json now = status();
+    if (!now.is_object()) return labels;
+    for (const auto& task : now.at("tasks")) {
+      if (task["state"] == wanted) labels += task["label"].get<std::string>() + " ";
+    }
+    return labels;
+  };
+  ASSERT_TRUE(wait_until([&] { return states("running") == "n0 n1 "; }));
+  EXPECT_EQ(run({"cancel", "--task", "3"}), 0) << errors();
+  EXPECT_THAT(output(), HasSubstr("task-3-n3 does not begin any more; the others go on"));
+  EXPECT_EQ(run({"cancel", "--task", "task-0"}), 0) << errors();
+  EXPECT_THAT(output(), HasSubstr("task-0-n0 runs no more"));
+  EXPECT_EQ(text_of(root_ / "saved"), "0\n");
+  ASSERT_TRUE(wait_until([&] { return states("running") == "n1 n2 "; }));
+  EXPECT_EQ(states("stopped"), "n0 n3 ");
+  for (const char* file : {"go-1", "go-2"}) testing::write_text(root_ / file, "");
+  EXPECT_EQ(launcher->wait(), 75);
+  EXPECT_EQ(states("done"), "n1 n2 ");
+  for (const char* file : {"go-0", "go-3"}) testing::write_text(root_ / file, "");
+  EXPECT_EQ(run(), 0) << "the same command goes on with what was cancelled: " << output() << errors();
+}
+
 }  // namespace
 }  // namespace muster
