@@ -92,14 +92,17 @@ bool Supervisor::finished(Request request) const {
 }
 
 bool Supervisor::out_of_time() const {
-  bool waits = false;
+  bool waits = false, waits_for_others = false, others_run = false;
   for (const SupervisedTask& task : tasks_) {
     if (task.phase == TaskPhase::active || task.phase == TaskPhase::unsettled) return false;
+    others_run = others_run || task.phase == TaskPhase::followed;
     if (task.phase != TaskPhase::waiting) continue;
     if (task.has_needs && has_time_for(task)) return false;
     waits = true;
+    waits_for_others = waits_for_others || !task.has_needs;
   }
-  return waits;
+  // What another run works on may be what a task needs.
+  return waits && !(waits_for_others && others_run);
 }
 
 void Supervisor::cancel(const TaskCancels& cancels) {

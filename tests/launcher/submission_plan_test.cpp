@@ -236,8 +236,8 @@ TEST(SubmissionPlan, AWholeArrayThatIsNeededIsNamedOnce) {
   SiteRequest here = site();
   here.capabilities.max_array_size = 3;
   const SubmissionPlan plan = plan_submissions(both, wish(kArray), here);
-  ASSERT_EQ(plan.submissions.size(), 4U);
-  EXPECT_EQ(plan.submissions[3].request.array, "2");
+  ASSERT_EQ(plan.submissions.size(), 3U);
+  EXPECT_EQ(plan.submissions[2].request.array, "1-2");
   EXPECT_EQ(jobs_to_wait_for(plan.submissions[2], plan.submissions, {"17", "18"}),
             (std::vector<std::string>{"17", "18"}));
   both[4].waits_for = both[5].waits_for = {2, 3};
