@@ -37,7 +37,7 @@ def last_rows(runs: Path, experiment: str) -> dict[int, list[dict[str, float]]]:
             sys.exit(f"{task} is not finished: call this proof again to go on")
         text = (task / "task.toml").read_text()
         ranks = next(
-            int(line.split("=")[1]) for line in text.splitlines() if line.split("=")[0].strip() == "ranks"
+            int(line.split("=")[1]) for line in text.splitlines() if line.split("=")[0].strip(' "') == "ranks"
         )
         by_ranks.setdefault(ranks, []).append(proof.rows(task)[-1])
     return by_ranks

@@ -49,9 +49,11 @@ class Outcome:
 
 
 class Links:
-    def __init__(self, cluster: Cluster, rate: str) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         port = (cluster.folder / "port").read_text().strip()
         self.spaces = [f"mtc{port}-{node}" for node in ("n1", "n2")]
+
+    def slow_down(self, rate: str) -> None:
         for space in self.spaces:
             limit = ["tbf", "rate", rate, "burst", "64kb", "latency", "100ms"]
             proof.checked(["tc", "-n", space, "qdisc", "add", "dev", "eth0", "root", *limit])
@@ -61,8 +63,9 @@ class Links:
         return int(json.loads(shown)[0]["stats64"]["tx"]["bytes"])
 
 
-def run(cluster: Cluster, links: Links, folder: Path, method: str, steps: int, calibrate: bool) -> Outcome:
-    here = folder / f"{method}-{steps}"
+def run(
+    cluster: Cluster, links: Links, here: Path, method: str, steps: int, calibrate: bool = False
+) -> Outcome:
     here.mkdir()
     experiment = here / "slow.toml"
     experiment.write_text(
@@ -90,9 +93,11 @@ def step_seconds(task: Path) -> list[float]:
     return [row["seconds"] for row in proof.rows(task, "step")[WARMUP:]]
 
 
-def exchange_of(task: Path) -> float:
-    parts = ("compress_seconds", "exchange_seconds", "decompress_seconds")
-    return median(sum(row[part] for part in parts) for row in proof.rows(task, "compression")[WARMUP:])
+def costs_of(task: Path) -> dict[tuple[str, float], float]:
+    """Predicted seconds of a step's exchange, by method and ratio."""
+    parts = ("exchange_seconds", "compress_seconds", "decompress_seconds")
+    rows = proof.rows(task, "cost")
+    return {(NAMES[int(row["method"])], row["ratio"]): sum(row[part] for part in parts) for row in rows}
 
 
 def main() -> None:
@@ -107,18 +112,19 @@ def main() -> None:
         proof.scratch() as folder,
         Cluster(folder, "--nodes", "2", "--cpus", "1", "--gpus", "0", "--links") as cluster,
     ):
-        links = Links(cluster, arguments.rate)
-        long = {m: run(cluster, links, folder, m, many, m == "none") for m in arguments.methods}
-        short = {m: run(cluster, links, folder, m, few, False) for m in arguments.methods}
-        costs = {
-            (NAMES[int(row["method"])], row["ratio"]): row for row in proof.rows(long["none"].task, "cost")
-        }
+        links = Links(cluster)
+        # What is left of a step when the links are fast: the exchange's prediction is then small.
+        fast = run(cluster, links, folder / "fast", "none", many, calibrate=True)
+        compute = median(step_seconds(fast.task)) - costs_of(fast.task)["none", 1]
+        print(f"beside the exchange {compute:.3f} s a step, from {proof.shown(step_seconds(fast.task), 3)} "
+              f"by fast links less {costs_of(fast.task)['none', 1]:.3f}", flush=True)  # fmt: skip
+        links.slow_down(arguments.rate)
+        costs = costs_of(run(cluster, links, folder / "costs", "none", few, calibrate=True).task)
+        long = {m: run(cluster, links, folder / f"{m}-long", m, many) for m in arguments.methods}
+        short = {m: run(cluster, links, folder / f"{m}-short", m, few) for m in arguments.methods}
         seconds = {m: step_seconds(outcome.task) for m, outcome in long.items()}
-        compute = median(seconds["none"]) - exchange_of(long["none"].task)
         for method, outcome in long.items():
-            cost = costs[method, 0.01 if method in ("topk", "randomk") else 1]
-            parts = ("exchange_seconds", "compress_seconds", "decompress_seconds")
-            predicted = compute + sum(cost[part] for part in parts)
+            predicted = compute + costs[method, 0.01 if method in ("topk", "randomk") else 1]
             measured = median(seconds[method])
             row = proof.rows(outcome.task, "compression")[-1]
             on_wire = (outcome.left - short[method].left) / (many - few)

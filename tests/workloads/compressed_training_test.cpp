@@ -53,12 +53,12 @@ JoinOptions options_of(const std::string& method) {
 }
 
 /// Rank 0's gradients after three steps that change no weights.
-Tensor exchanged(int ranks, const std::string& method, Granularity granularity, double bucket_mb) {
+Tensor exchanged(int ranks, const std::string& method, const JoinedParameters& together, double bucket_mb) {
   Tensor result;
   on_ranks(ranks, [&](Communicator& communicator) {
     torch::set_num_threads(1);
     auto net = network(1);
-    GradientCompression compression(communicator, named_parameters(*net), granularity, options_of(method));
+    GradientCompression compression(communicator, named_parameters(*net), together, options_of(method));
     ExchangeOptions options{.algorithm = ExchangeAlgorithm::library, .bucket_mb = bucket_mb};
     compression.install(options);
     GradientExchange exchange(communicator, net->parameters(), options);
@@ -72,28 +72,40 @@ Tensor exchanged(int ranks, const std::string& method, Granularity granularity, 
   return result;
 }
 
-/// The same without a network's exchange: each rank's gradients put into a joiner.
-Tensor joined(int ranks, const std::string& method, Granularity granularity) {
+/// The same without a network's exchange: each rank's gradients put into a joiner, the ones together behind
+/// the others.
+Tensor joined(int ranks, const std::string& method, const JoinedParameters& together) {
   Tensor result;
   on_ranks(ranks, [&](Communicator& communicator) {
     torch::set_num_threads(1);
     auto net = network(1);
     std::vector<Layer> layers;
-    for (const auto& item : net->named_parameters()) {
-      layers.push_back({item.key(), static_cast<std::uint32_t>(layers.size()), item.value().numel(),
-                        item.value().dim() > 1 ? item.value().size(0) : 1});
+    Layer group{"together", static_cast<std::uint32_t>(together.empty() ? 0 : together.front()), 0, 1};
+    std::vector<Tensor> places;  // of each gradient's elements in the row of all parameters
+    std::vector<Tensor> group_places;
+    std::int64_t begin = 0;
+    for (std::size_t i = 0; i < net->parameters().size(); ++i) {
+      const Tensor parameter = net->parameters()[i];
+      const Tensor place = torch::arange(begin, begin + parameter.numel());
+      begin += parameter.numel();
+      if (std::count(together.begin(), together.end(), i) > 0) {
+        group.elements += parameter.numel();
+        group_places.push_back(place);
+      } else {
+        layers.push_back({"alone", static_cast<std::uint32_t>(i), parameter.numel(),
+                          parameter.dim() > 1 ? parameter.size(0) : 1});
+        places.push_back(place);
+      }
     }
-    if (granularity == Granularity::entire_model) {
-      std::int64_t all = 0;
-      for (const Layer& layer : layers) all += layer.elements;
-      layers = {{"all", 0, all, 1}};
-    }
+    if (!together.empty()) layers.push_back(group);
+    places.insert(places.end(), group_places.begin(), group_places.end());
+    const Tensor order = torch::cat(places);
     GradientJoiner joiner(communicator, layers, options_of(method));
     Tensor values;
     for (int step = 0; step < 3; ++step) {
       net->zero_grad();
       loss_of(net, communicator.rank(), step).backward();
-      values = flat(net);
+      values = flat(net).index_select(0, order);
       joiner.begin_step(step, 0.1, false);
       std::vector<ReadyGradient> ready;
       auto* place = values.data_ptr<float>();
@@ -103,10 +115,12 @@ Tensor joined(int ranks, const std::string& method, Granularity granularity) {
       }
       joiner.join(ready);
     }
-    if (communicator.rank() == 0) result = values;
+    if (communicator.rank() == 0) result = torch::empty_like(values).index_copy_(0, order, values);
   });
   return result;
 }
+
+const JoinedParameters kNone, kAll{0, 1, 2, 3, 4, 5};
 
 class GradientCompressionOf : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Methods, GradientCompressionOf, testing::ValuesIn(compressor_names()),
@@ -114,9 +128,9 @@ INSTANTIATE_TEST_SUITE_P(Methods, GradientCompressionOf, testing::ValuesIn(compr
 
 TEST_P(GradientCompressionOf, LeavesTheJoinersMeanWhateverTheBuckets) {
   for (const int ranks : {1, 2, 3}) {
-    const Tensor expected = joined(ranks, GetParam(), Granularity::layerwise);
+    const Tensor expected = joined(ranks, GetParam(), kNone);
     for (const double bucket_mb : {0.005, 25.0}) {
-      EXPECT_TRUE(torch::equal(exchanged(ranks, GetParam(), Granularity::layerwise, bucket_mb), expected))
+      EXPECT_TRUE(torch::equal(exchanged(ranks, GetParam(), kNone, bucket_mb), expected))
           << ranks << " ranks, buckets of " << bucket_mb << " MiB";
     }
   }
@@ -124,14 +138,27 @@ TEST_P(GradientCompressionOf, LeavesTheJoinersMeanWhateverTheBuckets) {
 
 TEST_P(GradientCompressionOf, CompressesTheEntireModelAsOne) {
   if (GetParam() == "powersgd") {
-    EXPECT_THROW(exchanged(1, GetParam(), Granularity::entire_model, 0.005), Error);
+    EXPECT_THROW(exchanged(1, GetParam(), kAll, 0.005), Error);
     return;
   }
   for (const int ranks : {1, 2, 3}) {
-    const Tensor result = exchanged(ranks, GetParam(), Granularity::entire_model, 0.005);
-    EXPECT_TRUE(torch::equal(result, joined(ranks, GetParam(), Granularity::entire_model))) << ranks;
+    const Tensor result = exchanged(ranks, GetParam(), kAll, 0.005);
+    EXPECT_TRUE(torch::equal(result, joined(ranks, GetParam(), kAll))) << ranks;
     if (ranks == 1 && GetParam() == "topk") {
       EXPECT_EQ(result.count_nonzero().item<std::int64_t>(), result.numel() / 10);
+    }
+  }
+}
+
+TEST_P(GradientCompressionOf, CompressesSomeLayersAsOneAndOthersByThemselves) {
+  if (GetParam() == "powersgd") return;
+  for (const JoinedParameters& together : {JoinedParameters{1, 3, 5}, JoinedParameters{0, 1}}) {
+    for (const int ranks : {1, 3}) {
+      const Tensor expected = joined(ranks, GetParam(), together);
+      for (const double bucket_mb : {0.005, 25.0}) {
+        EXPECT_TRUE(torch::equal(exchanged(ranks, GetParam(), together, bucket_mb), expected))
+            << ranks << " ranks, buckets of " << bucket_mb << " MiB, the first of them " << together[0];
+      }
     }
   }
 }
@@ -139,8 +166,7 @@ TEST_P(GradientCompressionOf, CompressesTheEntireModelAsOne) {
 TEST(GradientCompression, EndsTheBackwardPassWithAnErrorThatNamesTheLayer) {
   on_ranks(2, [](Communicator& communicator) {
     auto net = network(1);
-    GradientCompression compression(communicator, named_parameters(*net), Granularity::layerwise,
-                                    options_of("topk"));
+    GradientCompression compression(communicator, named_parameters(*net), kNone, options_of("topk"));
     ExchangeOptions options;
     compression.install(options);
     GradientExchange exchange(communicator, net->parameters(), options);
@@ -159,9 +185,7 @@ TEST(GradientCompression, RefusesDoublePrecision) {
   on_ranks(1, [](Communicator& communicator) {
     auto net = network(1);
     net->to(torch::kDouble);
-    EXPECT_THROW(
-        GradientCompression(communicator, named_parameters(*net), Granularity::layerwise, options_of("topk")),
-        Error);
+    EXPECT_THROW(GradientCompression(communicator, named_parameters(*net), kNone, options_of("topk")), Error);
   });
 }
 
@@ -234,6 +258,7 @@ TEST_F(CompressedTrainingTest, ContinuesBitForBitInMidEpochWithItsResiduals) {
        {"exchange.granularity", "entire_model"},
        {"exchange.error_feedback", true}},
       {{"exchange.compressor", "powersgd"}, {"exchange.error_feedback", true}, {"exchange.powersgd_rank", 1}},
+      {{"exchange.compressor", "qsgd"}, {"exchange.granularity", "auto"}, {"exchange.error_feedback", true}},
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const std::string name = std::to_string(i);
@@ -247,6 +272,26 @@ TEST_F(CompressedTrainingTest, ContinuesBitForBitInMidEpochWithItsResiduals) {
           << "case " << i << ", stopped at " << stop;
     }
   }
+}
+
+TEST_F(CompressedTrainingTest, ChoosesGranularityByLayerAndSaysSo) {
+  const auto joined_by = [&](const char* method) {
+    const auto metrics = train(
+        2, {{"exchange.compressor", method}, {"exchange.ratio", 0.02}, {"exchange.granularity", "auto"}},
+        method);
+    const auto joined = metrics.column("granularity", "joined");
+    EXPECT_EQ(joined.size(), 25U);
+    const auto together = static_cast<std::size_t>(std::count(joined.begin(), joined.end(), 1.0));
+    EXPECT_EQ(metrics.column("layer", "layer").size(), 8U * (25 - together + (together > 0 ? 1 : 0)))
+        << method;
+    EXPECT_EQ(metrics.column("compression", "bytes_sent"), metrics.column("compression", "closed_form_sent"));
+    return together;
+  };
+  EXPECT_EQ(joined_by("topk"), 25U) << "what is large anywhere goes first";
+  EXPECT_EQ(joined_by("terngrad"), 0U) << "one scale for all leaves more error, and saves 4 bytes a layer";
+  const std::size_t rounded = joined_by("qsgd");
+  EXPECT_GT(rounded, 1U) << "the small layers of like norm";
+  EXPECT_LT(rounded, 13U);
 }
 
 TEST_F(CompressedTrainingTest, IsOneOfDdpsExchanges) {

@@ -14,8 +14,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kRepeats = 5;
-constexpr std::size_t kSmall = 1024, kLarge = 256 * 1024;  // bytes
-constexpr std::int64_t kSample = 1 << 20;                  // elements
+constexpr std::size_t kFirst = 1024, kGrowth = 4;  // bytes
+constexpr double kLong = 0.25;                     // seconds
+constexpr std::int64_t kSample = 1 << 20;          // elements
 
 double median_seconds(const std::function<void()>& action) {
   std::vector<double> seconds;
@@ -28,39 +29,46 @@ double median_seconds(const std::function<void()>& action) {
   return seconds[kRepeats / 2];
 }
 
-LinkCost line_through(double small_bytes, double small_seconds, double large_bytes, double large_seconds) {
-  const double slope = std::max(0.0, (large_seconds - small_seconds) / (large_bytes - small_bytes));
-  return {std::max(0.0, small_seconds - slope * small_bytes), slope};
-}
-
 double gathered_share(int ranks) { return ranks - 1; }
 double reduced_share(int ranks) { return 2.0 * (ranks - 1) / ranks; }
 
 }  // namespace
 
-LinkCosts measure_link(Communicator& communicator, ExchangeAlgorithm algorithm) {
+double LinkCost::seconds(double bytes) const {
+  if (points.empty()) return 0;
+  if (bytes <= points.front().bytes || points.size() == 1) return points.front().seconds;
+  std::size_t right = 1;
+  while (right + 1 < points.size() && points[right].bytes < bytes) ++right;
+  const Point &from = points[right - 1], &to = points[right];
+  const double slope = std::max(0.0, (to.seconds - from.seconds) / (to.bytes - from.bytes));
+  return from.seconds + slope * (bytes - from.bytes);
+}
+
+LinkCosts measure_link(Communicator& communicator, ExchangeAlgorithm algorithm, std::size_t largest_bytes) {
   const int ranks = communicator.size();
   if (ranks == 1) return {};
-  std::vector<float> buffer(kLarge / sizeof(float));
-  std::vector<float> gathered(buffer.size() * static_cast<std::size_t>(ranks));
-  std::vector<double> seconds;
-  for (const std::size_t bytes : {kSmall, kLarge}) {
-    communicator.barrier();
-    seconds.push_back(
-        median_seconds([&] { communicator.all_gather(buffer.data(), bytes, gathered.data())->wait(); }));
-    communicator.barrier();
-    seconds.push_back(median_seconds([&] {
-      communicator.all_reduce(buffer.data(), bytes / sizeof(float), DType::f32, ReduceOp::sum, algorithm)
-          ->wait();
-    }));
-  }
-  communicator.all_reduce(seconds.data(), seconds.size(), DType::f64, ReduceOp::maximum)->wait();
-  const auto line = [&](double share, double small, double large) {
-    return line_through(share * static_cast<double>(kSmall), small, share * static_cast<double>(kLarge),
-                        large);
+  const auto measured = [&](double share, const std::function<void(std::size_t)>& exchange) {
+    LinkCost cost;
+    for (std::size_t bytes = kFirst;; bytes *= kGrowth) {
+      communicator.barrier();
+      double seconds = median_seconds([&] { exchange(bytes); });
+      communicator.all_reduce(&seconds, 1, DType::f64, ReduceOp::maximum)->wait();
+      cost.points.push_back({share * static_cast<double>(bytes), seconds});
+      if (bytes >= largest_bytes || seconds > kLong) return cost;
+    }
   };
-  return {line(gathered_share(ranks), seconds[0], seconds[2]),
-          line(reduced_share(ranks), seconds[1], seconds[3])};
+  std::vector<float> buffer, gathered;
+  LinkCosts costs;
+  costs.gather = measured(gathered_share(ranks), [&](std::size_t bytes) {
+    buffer.resize(bytes / sizeof(float));
+    gathered.resize(buffer.size() * static_cast<std::size_t>(ranks));
+    communicator.all_gather(buffer.data(), bytes, gathered.data())->wait();
+  });
+  costs.reduce = measured(reduced_share(ranks), [&](std::size_t bytes) {
+    buffer.resize(bytes / sizeof(float));
+    communicator.all_reduce(buffer.data(), buffer.size(), DType::f32, ReduceOp::sum, algorithm)->wait();
+  });
+  return costs;
 }
 
 LoopCost measure_loops(const CompressionOptions& options, std::uint64_t seed) {
@@ -117,7 +125,7 @@ Prediction predict(const CompressionOptions& options, const LinkCosts& link, con
   const auto add = [&](const LinkCost& cost, double bytes) {
     if (bytes == 0) return;
     result.bytes_sent += bytes;
-    result.exchange_seconds += buckets * cost.latency + bytes * cost.seconds_per_byte;
+    result.exchange_seconds += buckets * cost.seconds(bytes / buckets);
   };
   add(link.gather, small * gathered_share(ranks));
   add(link.reduce, first * reduced_share(ranks));

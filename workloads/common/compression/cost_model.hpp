@@ -10,11 +10,15 @@
 
 namespace muster::workloads {
 
-/// Seconds of a collective of which a rank sends `bytes`: latency + bytes * seconds_per_byte (Hockney 1994).
+/// Seconds of a collective by the bytes that a rank sends: lines between what was measured, the last one goes
+/// on. Hockney's line (1994) is the case of two points; links whose queues overflow are not straight.
 struct LinkCost {
-  double latency = 0;
-  double seconds_per_byte = 0;
-  double seconds(double bytes) const { return latency + bytes * seconds_per_byte; }
+  struct Point {
+    double bytes = 0;
+    double seconds = 0;
+  };
+  std::vector<Point> points;  ///< by rising bytes; none: everything is free
+  double seconds(double bytes) const;
 };
 
 /// The connection as gathers and as sums find it.
@@ -29,9 +33,10 @@ struct LoopCost {
   double decompress = 0;
 };
 
-/// Collective, about half a second at 100 Mbit/s: a few gathers and sums of two sizes; medians, of which the
-/// slowest rank's count. The same on every rank.
-LinkCosts measure_link(Communicator& communicator, ExchangeAlgorithm algorithm);
+/// Collective: gathers and sums of 1 KiB and of four times as much each time, until one takes a quarter of a
+/// second or `largest_bytes` are reached (some seconds at 100 Mbit/s); medians, of which the slowest rank's
+/// count. The same on every rank.
+LinkCosts measure_link(Communicator& communicator, ExchangeAlgorithm algorithm, std::size_t largest_bytes);
 
 /// Compresses a made-up gradient on this rank alone.
 LoopCost measure_loops(const CompressionOptions& options, std::uint64_t seed);

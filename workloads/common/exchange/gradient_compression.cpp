@@ -1,9 +1,11 @@
 #include "workloads/common/exchange/gradient_compression.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -21,9 +23,26 @@ struct Bucket {
   c10::intrusive_ptr<c10::ivalue::Future> joined;
 };
 
-std::vector<Layer> layers_of(const NamedTensors& parameters, Granularity granularity) {
+/// Those by themselves, then what is joined.
+std::vector<Layer> layers_of(const NamedTensors& parameters, const JoinedParameters& joined) {
   std::vector<Layer> layers;
-  Layer whole{"the entire model", 0, 0, 1};
+  Layer group{joined.size() == parameters.size() ? "the entire model" : "the joined layers", 0, 0, 1};
+  for (const Layer& layer : gradient_layers(parameters)) {
+    if (!std::binary_search(joined.begin(), joined.end(), layer.index)) {
+      layers.push_back(layer);
+      continue;
+    }
+    if (group.elements == 0) group.index = layer.index;
+    group.elements += layer.elements;
+  }
+  if (!joined.empty()) layers.push_back(group);
+  return layers;
+}
+
+}  // namespace
+
+std::vector<Layer> gradient_layers(const NamedTensors& parameters) {
+  std::vector<Layer> layers;
   for (const auto& [name, parameter] : parameters) {
     if (parameter.scalar_type() != at::kFloat || !parameter.is_contiguous() || !parameter.is_cpu()) {
       throw Error(ExitCode::config, "compressors take fp32 gradients in host memory",
@@ -31,24 +50,30 @@ std::vector<Layer> layers_of(const NamedTensors& parameters, Granularity granula
     }
     layers.push_back({name, static_cast<std::uint32_t>(layers.size()), parameter.numel(),
                       parameter.dim() > 1 ? parameter.size(0) : 1});
-    whole.elements += parameter.numel();
   }
-  if (granularity == Granularity::entire_model) return {whole};
   return layers;
 }
 
-}  // namespace
+JoinedParameters all_joined(const NamedTensors& parameters) {
+  JoinedParameters all(parameters.size());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
 
 class GradientCompression::Worker {
  public:
-  Worker(Communicator& communicator, const NamedTensors& parameters, Granularity granularity,
+  Worker(Communicator& communicator, const NamedTensors& parameters, const JoinedParameters& joined,
          const JoinOptions& options)
-      : joiner(communicator, layers_of(parameters, granularity), options), granularity_(granularity) {
-    if (granularity == Granularity::entire_model && options.compressor.method == "powersgd") {
+      : joiner(communicator, layers_of(parameters, joined), options), joined_(joined) {
+    if (!joined.empty() && options.compressor.method == "powersgd") {
       throw Error(ExitCode::config, "powersgd factors each layer's matrix", "use granularity = layerwise");
     }
-    for (const auto& [name, parameter] : parameters) {
-      indices_.emplace(parameter.const_data_ptr(), indices_.size());
+    std::size_t alone = 0;
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const bool is_joined = std::binary_search(joined.begin(), joined.end(), i);
+      layer_of_.emplace(parameters[i].second.const_data_ptr(),
+                        is_joined ? joiner.layers().size() - 1 : alone++);
+      elements_.push_back(parameters[i].second.numel());
     }
     thread_ = std::thread([this] { work(); });
   }
@@ -70,8 +95,9 @@ class GradientCompression::Worker {
  private:
   void work();
 
-  Granularity granularity_;
-  std::unordered_map<const void*, std::size_t> indices_;
+  JoinedParameters joined_;
+  std::unordered_map<const void*, std::size_t> layer_of_;  ///< by a parameter's place in memory
+  std::vector<std::int64_t> elements_;                     ///< of each parameter
   Clock::time_point last_start_, last_end_;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -98,24 +124,37 @@ void GradientCompression::Worker::install(ExchangeOptions& options) {
   options.hook = [this](const auto&) {
     return std::make_unique<CompressionHook>([this](c10d::GradBucket& bucket) { return take(bucket); });
   };
-  if (granularity_ == Granularity::layerwise) return;
-  // One bucket in the parameters' order, held: it is full when the backward pass has ended.
-  BucketAssignment one{.buckets = {{}}, .settled = true};
-  for (std::size_t i = 0; i < indices_.size(); ++i) one.buckets.front().push_back(i);
-  options.buckets = std::move(one);
+  if (joined_.empty()) return;
+  // The joined ones in the parameters' order in the last bucket, held: it is full when the backward pass has
+  // ended. The others before it, as gradients become ready.
+  BucketAssignment held{.buckets = {{}}, .settled = true};
+  double bytes = 0;
+  for (std::size_t i = elements_.size(); i-- > 0;) {
+    if (std::binary_search(joined_.begin(), joined_.end(), i)) continue;
+    if (bytes > options.bucket_mb * (1 << 20)) {
+      held.buckets.emplace_back();
+      bytes = 0;
+    }
+    held.buckets.back().push_back(i);
+    bytes += 4 * static_cast<double>(elements_[i]);
+  }
+  if (!held.buckets.back().empty()) held.buckets.emplace_back();
+  held.buckets.back() = joined_;
+  options.buckets = std::move(held);
 }
 
 c10::intrusive_ptr<c10::ivalue::Future> GradientCompression::Worker::take(c10d::GradBucket& bucket) {
   Bucket job{bucket.getBuffer(), {}, c10::make_intrusive<c10::ivalue::Future>(c10::TensorType::get())};
-  if (granularity_ == Granularity::entire_model) {
-    MUSTER_ASSERT(job.buffer.numel() == joiner.layers().front().elements);
-    job.gradients.push_back({0, job.buffer.data_ptr<float>()});
+  const std::vector<at::Tensor> gradients = bucket.getGradients();
+  const std::vector<at::Tensor> parameters = bucket.getParameters();
+  const std::size_t first = layer_of_.at(parameters.front().const_data_ptr());
+  if (!joined_.empty() && first + 1 == joiner.layers().size()) {
+    MUSTER_ASSERT(job.buffer.numel() == joiner.layers().back().elements);
+    job.gradients.push_back({first, job.buffer.data_ptr<float>()});
   } else {
-    const std::vector<at::Tensor> gradients = bucket.getGradients();
-    const std::vector<at::Tensor> parameters = bucket.getParameters();
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       MUSTER_ASSERT(gradients[i].is_contiguous());
-      job.gradients.push_back({indices_.at(parameters[i].const_data_ptr()), gradients[i].data_ptr<float>()});
+      job.gradients.push_back({layer_of_.at(parameters[i].const_data_ptr()), gradients[i].data_ptr<float>()});
     }
   }
   const auto joined = job.joined;
@@ -149,8 +188,8 @@ void GradientCompression::Worker::work() {
 }
 
 GradientCompression::GradientCompression(Communicator& communicator, const NamedTensors& parameters,
-                                         Granularity granularity, const JoinOptions& options)
-    : worker_(std::make_unique<Worker>(communicator, parameters, granularity, options)) {}
+                                         const JoinedParameters& joined, const JoinOptions& options)
+    : worker_(std::make_unique<Worker>(communicator, parameters, joined, options)) {}
 
 GradientCompression::~GradientCompression() = default;
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "runner/communicator.hpp"
 #include "workloads/common/compression/gradient_joiner.hpp"
@@ -13,9 +14,14 @@
 
 namespace muster::workloads {
 
-/// What is compressed as one: each parameter's gradient, or all of them in a row once the backward pass has
-/// ended.
-enum class Granularity { layerwise, entire_model };
+/// Indices of the parameters, ascending, whose gradients are compressed as one once the backward pass has
+/// ended; each other one is compressed by itself.
+using JoinedParameters = std::vector<std::size_t>;
+
+/// The gradients as layers for a compressor, each by itself. Throws Error(config) for parameters that are not
+/// fp32 in host memory.
+std::vector<Layer> gradient_layers(const NamedTensors& parameters);
+JoinedParameters all_joined(const NamedTensors& parameters);
 
 /// Compresses, exchanges and averages one network's gradients on a thread of its own, so that the backward
 /// pass goes on. While one runs, that thread alone may use `communicator`: SyncBN cannot go with it. Every
@@ -24,13 +30,13 @@ class GradientCompression {
  public:
   /// Throws Error(config) for options that do not go together, or parameters that are not fp32 in host
   /// memory.
-  GradientCompression(Communicator& communicator, const NamedTensors& parameters, Granularity granularity,
-                      const JoinOptions& options);
+  GradientCompression(Communicator& communicator, const NamedTensors& parameters,
+                      const JoinedParameters& joined, const JoinOptions& options);
   ~GradientCompression();
   GradientCompression(const GradientCompression&) = delete;
   GradientCompression& operator=(const GradientCompression&) = delete;
 
-  /// Sets the hook and, for entire_model, the one bucket.
+  /// Sets the hook and, where gradients are joined, the buckets.
   void install(ExchangeOptions& options);
 
   /// Before each backward pass; see GradientJoiner.
@@ -40,6 +46,7 @@ class GradientCompression {
   const StepCompression& figures();
   /// From the last bucket's being full to its arrival.
   double exposed_seconds() const;
+  /// What is compressed as one, in the parameters' order; those that are joined are the last.
   const std::vector<Layer>& layers() const;
 
   /// This rank's, for a checkpoint: views of GradientJoiner::state. Write into them to restore.

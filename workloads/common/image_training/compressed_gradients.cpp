@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "workloads/common/compression/cost_model.hpp"
+#include "workloads/common/compression/granularity_choice.hpp"
 #include "workloads/common/metric_columns.hpp"
 #include "workloads/common/parameter_specs.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
+
+constexpr const char* kJoined = "joined";
 
 JoinOptions join_options(const Parameters& values) {
   JoinOptions join;
@@ -29,6 +34,55 @@ JoinOptions join_options(const Parameters& values) {
   return join;
 }
 
+double relative(double error_square, double norm_square) {
+  return norm_square > 0 ? std::sqrt(error_square / norm_square) : 0;
+}
+
+/// Collective: chooses, and writes down what was found.
+JoinedParameters chosen(const TrainingParts& parts, const CompressionSettings& settings,
+                        const std::vector<torch::Tensor>& gradients) {
+  const std::vector<Layer> layers = gradient_layers(named_parameters(parts.network));
+  MUSTER_ASSERT(gradients.size() == layers.size());
+  std::vector<torch::Tensor> kept;
+  std::vector<const float*> places;
+  for (const torch::Tensor& gradient : gradients) {
+    kept.push_back(gradient.contiguous());
+    places.push_back(kept.back().const_data_ptr<float>());
+  }
+  CompressionOptions options = settings.join.compressor;
+  options.ratio = ratio_at(settings, 0);
+  const std::vector<LayerChoice> choices =
+      choose_joined(parts.context.communicator(), options, settings.join.seed, layers, places);
+  JoinedParameters joined;
+  std::string names;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const LayerChoice& choice = choices[i];
+    parts.context.metrics().append(
+        "granularity", {static_cast<std::int64_t>(i), layers[i].elements, choice.alone_bytes,
+                        relative(choice.alone_error, choice.square_norm), choice.joined_bytes,
+                        relative(choice.joined_error, choice.square_norm), choice.joined ? 1 : 0});
+    if (!choice.joined) continue;
+    joined.push_back(i);
+    names += ' ' + layers[i].name;
+  }
+  if (!joined.empty()) parts.context.log("granularity: chosen to be compressed as one:" + names);
+  return joined;
+}
+
+JoinedParameters joined_at_first(const TrainingParts& parts, const CompressionSettings& settings,
+                                 const std::vector<torch::Tensor>& gradients) {
+  if (settings.granularity == Granularity::layerwise) return {};
+  if (settings.granularity == Granularity::entire_model) return all_joined(named_parameters(parts.network));
+  return chosen(parts, settings, gradients);
+}
+
+JoinedParameters joined_in(const LoadedCheckpoint& checkpoint, const TrainingParts& parts,
+                           const CompressionSettings& settings) {
+  if (settings.granularity != Granularity::automatic) return joined_at_first(parts, settings, {});
+  std::istringstream text(checkpoint.metadata.at(kJoined));
+  return {std::istream_iterator<std::size_t>(text), {}};
+}
+
 }  // namespace
 
 std::vector<ParameterSpec> compression_parameter_specs() {
@@ -37,7 +91,9 @@ std::vector<ParameterSpec> compression_parameter_specs() {
   calibrate.changes_result = false;
   return {
       choice("exchange.compressor", "none", "what gradients are compressed by", compressor_names()),
-      choice("exchange.granularity", "layerwise", "what is compressed as one", {"layerwise", "entire_model"}),
+      choice("exchange.granularity", "layerwise",
+             "what is compressed as one; auto chooses for each layer, by error and bytes of the first step",
+             {"layerwise", "entire_model", "auto"}),
       choice("exchange.transport", "packed",
              "what travels: the packed form, or the dense gradient that it stands for", {"packed", "dense"}),
       flag("exchange.error_feedback", false, "what was left out is added to the next step's gradient"),
@@ -66,9 +122,10 @@ std::optional<CompressionSettings> read_compression(const Task& task, ExchangeAl
   if (settings.join.compressor.method == "none" && !even_none) return std::nullopt;
   settings.join.algorithm = algorithm;
   settings.join.seed = parameters.seed;
-  settings.granularity = values.at("exchange.granularity").as_string() == "entire_model"
-                             ? Granularity::entire_model
-                             : Granularity::layerwise;
+  const std::string& granularity = values.at("exchange.granularity").as_string();
+  settings.granularity = granularity == "layerwise"      ? Granularity::layerwise
+                         : granularity == "entire_model" ? Granularity::entire_model
+                                                         : Granularity::automatic;
   settings.warm_up_ratio = values.at("exchange.warm_up_ratio").as_float();
   settings.warm_up_epochs = values.at("exchange.warm_up_epochs").as_float();
   settings.calibrate = values.at("exchange.calibrate").as_bool();
@@ -111,7 +168,9 @@ std::vector<MetricTable> compression_tables() {
             real_column("exchange_seconds", "s", "rank 0 waiting for collectives of gradients"), decompress,
             real_column("ratio", "1", "asked of topk and randomk"), error}},
           {"layer",
-           {step, whole_column("layer", "1", "index of the parameter; 0 where all are compressed as one"),
+           {step,
+            whole_column("layer", "1",
+                         "index of what is compressed as one: parameters in their order, joined ones last"),
             elements, kept, whole_column("packed_bytes", "B", "of rank 0's packed form, with its scale"),
             compress, decompress, error}},
           {"cost",
@@ -121,23 +180,49 @@ std::vector<MetricTable> compression_tables() {
             real_column("bytes_sent", "B", "predicted, by a rank in a step"),
             real_column("exchange_seconds", "s", "predicted, in collectives"),
             real_column("compress_seconds", "s", "predicted"),
-            real_column("decompress_seconds", "s", "predicted")}}};
+            real_column("decompress_seconds", "s", "predicted")}},
+          {"granularity",
+           {whole_column("parameter", "1", "index"), elements,
+            real_column("alone_bytes", "B", "of a rank's packed form, a mean over ranks"),
+            real_column("alone_error", "1", "|x - decompressed(x)| / |x|, compressed by itself"),
+            real_column("joined_bytes", "B", "its part of what is compressed with others"),
+            real_column("joined_error", "1", "likewise, when it was last tried with others"),
+            whole_column("joined", "1", "1: it was chosen to be compressed with others")}}};
 }
 
 CompressedGradients::CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
-                                         const LoadedCheckpoint* checkpoint)
+                                         std::int64_t done, JoinedParameters joined)
     : context_(parts.context),
       settings_(settings),
       steps_per_epoch_(parts.sampler.steps_per_epoch()),
       log_every_(parts.parameters.log_every),
-      done_(checkpoint ? checkpoint->step : 0),
-      compression_(parts.context.communicator(), named_parameters(parts.network), settings.granularity,
-                   settings.join) {
-  if (checkpoint) restore(compression_.state(), *checkpoint->own);
+      done_(done),
+      joined_(std::move(joined)),
+      compression_(parts.context.communicator(), named_parameters(parts.network), joined_, settings.join) {
+  const std::size_t parameters = parts.network.parameters().size();
   context_.log("gradients by " + settings.join.compressor.method + ", " +
-               (settings.granularity == Granularity::layerwise
-                    ? std::to_string(compression_.layers().size()) + " layers each for itself"
-                    : "all layers as one"));
+               (joined_.empty() ? std::to_string(parameters) + " layers each for itself"
+                : joined_.size() == parameters
+                    ? std::string("all layers as one")
+                    : std::to_string(joined_.size()) + " layers as one, " +
+                          std::to_string(parameters - joined_.size()) + " each for itself"));
+}
+
+CompressedGradients::CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
+                                         const std::vector<torch::Tensor>& first_gradients)
+    : CompressedGradients(parts, settings, 0, joined_at_first(parts, settings, first_gradients)) {}
+
+CompressedGradients::CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
+                                         const LoadedCheckpoint& checkpoint)
+    : CompressedGradients(parts, settings, checkpoint.step, joined_in(checkpoint, parts, settings)) {
+  restore(compression_.state(), *checkpoint.own);
+}
+
+void CompressedGradients::add_to(StrategyState& state) {
+  state.own = compression_.state();
+  if (settings_.granularity != Granularity::automatic) return;
+  std::string& text = state.metadata[kJoined];
+  for (const std::size_t index : joined_) text += std::to_string(index) + ' ';
 }
 
 void CompressedGradients::install(ExchangeOptions& options) {
@@ -147,9 +232,10 @@ void CompressedGradients::install(ExchangeOptions& options) {
 
 void CompressedGradients::calibrate(double bucket_mb) {
   Communicator& communicator = context_.communicator();
-  const LinkCosts link = measure_link(communicator, settings_.join.algorithm);
   double bytes = 0;
   for (const Layer& layer : compression_.layers()) bytes += 4 * static_cast<double>(layer.elements);
+  const LinkCosts link =
+      measure_link(communicator, settings_.join.algorithm, static_cast<std::size_t>(bytes));
   const int buckets = settings_.granularity == Granularity::entire_model
                           ? 1
                           : static_cast<int>(std::ceil(bytes / (bucket_mb * (1 << 20)))) + 1;
@@ -169,11 +255,17 @@ void CompressedGradients::calibrate(double bucket_mb) {
     }
   }
   char line[256];
-  std::snprintf(line, sizeof line,
-                "connection: gathers %.3g ms and %.4g MB/s, sums %.3g ms and %.4g MB/s of what a rank sends",
-                1e3 * link.gather.latency, 1e-6 / link.gather.seconds_per_byte, 1e3 * link.reduce.latency,
-                1e-6 / link.reduce.seconds_per_byte);
-  context_.log(line);
+  if (communicator.size() > 1) {
+    const auto rate = [](const LinkCost& cost) {
+      return 1e-6 * cost.points.back().bytes / cost.points.back().seconds;
+    };
+    std::snprintf(
+        line, sizeof line,
+        "connection: gathers %.3g ms and %.4g MB/s, sums %.3g ms and %.4g MB/s of what a rank sends",
+        1e3 * link.gather.points.front().seconds, rate(link.gather), 1e3 * link.reduce.points.front().seconds,
+        rate(link.reduce));
+    context_.log(line);
+  }
   double dense = 0, half = 0;
   for (const CompressionOptions& options : candidates) {
     const Prediction cost = predicted(options, measure_loops(options, settings_.join.seed));

@@ -11,6 +11,10 @@
 
 namespace muster::workloads {
 
+/// What is compressed as one: each parameter's gradient, all of them in a row, or what choose_joined() finds
+/// in the first step's gradients.
+enum class Granularity { layerwise, entire_model, automatic };
+
 struct CompressionSettings {
   Granularity granularity = Granularity::layerwise;
   JoinOptions join;
@@ -31,14 +35,19 @@ std::optional<CompressionSettings> read_compression(const Task& task, ExchangeAl
 /// The ratio of an epoch, which counts from 0.
 double ratio_at(const CompressionSettings& settings, std::int64_t epoch);
 
-/// `compression`, `layer` with a row for each part that is compressed by itself, and `cost`.
+/// `compression`, `layer` with a row for each part that is compressed by itself, `cost` and `granularity`.
 std::vector<MetricTable> compression_tables();
 
 /// Drives a GradientCompression through a training.
 class CompressedGradients {
  public:
+  /// Of a training that begins, collective; `first_gradients` of this rank's first batch, one for each
+  /// parameter, are looked at where granularity is automatic.
   CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
-                      const LoadedCheckpoint* checkpoint);
+                      const std::vector<torch::Tensor>& first_gradients);
+  /// Of one that goes on.
+  CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
+                      const LoadedCheckpoint& checkpoint);
 
   /// Collective where the settings ask for calibration.
   void install(ExchangeOptions& options);
@@ -46,9 +55,11 @@ class CompressedGradients {
   /// Writes the step's rows where it is logged.
   void after_step(const StepPlace& place);
   double exposed_seconds() const { return compression_.exposed_seconds(); }
-  NamedTensors state() { return compression_.state(); }
+  void add_to(StrategyState& state);
 
  private:
+  CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings, std::int64_t done,
+                      JoinedParameters joined);
   void calibrate(double bucket_mb);
 
   Context& context_;
@@ -57,6 +68,7 @@ class CompressedGradients {
   std::int64_t log_every_;
   std::int64_t done_ = 0;
   std::vector<std::vector<MetricValue>> costs_;  ///< rows that wait for the tables to be declared
+  JoinedParameters joined_;
   GradientCompression compression_;
 };
 

@@ -68,29 +68,42 @@ BatchNormFunction GradientStrategy::batch_norm(Communicator& communicator) {
 }
 
 void GradientStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
-  communicator_ = &parts.context.communicator();
-  network_ = &parts.network;
+  parts_.emplace(parts);
+  const bool looks_at_gradients =
+      options_.compression && options_.compression->granularity == Granularity::automatic && !checkpoint;
+  if (!looks_at_gradients) make_exchange(checkpoint, {});
+}
+
+void GradientStrategy::make_exchange(const LoadedCheckpoint* checkpoint,
+                                     const std::vector<torch::Tensor>& first_gradients) {
+  const std::vector<torch::Tensor> parameters = parts_->network.parameters();
   ExchangeOptions options = options_.exchange;
   if (checkpoint) {
     const auto buckets = checkpoint->metadata.find(kBuckets);
     if (buckets != checkpoint->metadata.end())
-      options.buckets = bucket_assignment_from(buckets->second, network_->parameters().size());
+      options.buckets = bucket_assignment_from(buckets->second, parameters.size());
   }
   if (options_.compression) {
-    compressed_ = std::make_unique<CompressedGradients>(parts, *options_.compression, checkpoint);
+    compressed_ =
+        checkpoint ? std::make_unique<CompressedGradients>(*parts_, *options_.compression, *checkpoint)
+                   : std::make_unique<CompressedGradients>(*parts_, *options_.compression, first_gradients);
     compressed_->install(options);
   }
-  exchange_ = std::make_unique<GradientExchange>(*communicator_, network_->parameters(), options);
+  exchange_ = std::make_unique<GradientExchange>(parts_->context.communicator(), parameters, options);
 }
 
 double GradientStrategy::backward(const torch::Tensor& loss) {
+  if (!exchange_) {
+    make_exchange(nullptr, torch::autograd::grad({loss}, parts_->network.parameters(), {}, true));
+  }
   // The mean travels while the backward pass runs, and all ranks judge the same number.
+  Communicator& communicator = parts_->context.communicator();
   auto sum = loss.item<double>();
-  const PendingWork summed = communicator_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  const PendingWork summed = communicator.all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
   if (compressed_) compressed_->before_backward();
   exchange_->backward(loss);
   summed->wait();
-  return sum / communicator_->size();
+  return sum / communicator.size();
 }
 
 std::vector<MetricTable> GradientStrategy::tables() const {
@@ -107,15 +120,15 @@ void GradientStrategy::after_step(const StepPlace& place) {
 
 void GradientStrategy::before_test() {
   if (options_.sync_bn) return;
-  std::vector<torch::Tensor> statistics = network_->buffers();
-  if (!statistics.empty()) broadcast_from_first(*communicator_, statistics);
+  std::vector<torch::Tensor> statistics = parts_->network.buffers();
+  if (!statistics.empty()) broadcast_from_first(parts_->context.communicator(), statistics);
 }
 
 StrategyState GradientStrategy::state() const {
   StrategyState state;
   const BucketAssignment buckets = exchange_->buckets();
   if (!buckets.buckets.empty()) state.metadata[kBuckets] = to_text(buckets);
-  if (compressed_) state.own = compressed_->state();
+  if (compressed_) compressed_->add_to(state);
   return state;
 }
 

@@ -44,9 +44,11 @@ class GradientStrategy : public RankStrategy {
   StrategyState state() const override;
 
  private:
+  /// Collective; see CompressedGradients for the gradients.
+  void make_exchange(const LoadedCheckpoint* checkpoint, const std::vector<torch::Tensor>& first_gradients);
+
   GradientOptions options_;
-  Communicator* communicator_ = nullptr;
-  Network* network_ = nullptr;
+  std::optional<TrainingParts> parts_;
   std::unique_ptr<CompressedGradients> compressed_;  ///< before the exchange, which calls it
   std::unique_ptr<GradientExchange> exchange_;
 };
