@@ -1,6 +1,7 @@
 #include "launcher/gang_plan.hpp"
 
 #include <cctype>
+#include <cstdlib>
 
 #include "core/command_template.hpp"
 #include "launcher/cpu_list.hpp"
@@ -26,6 +27,10 @@ std::string join(const std::vector<std::string>& items, const char* separator) {
 std::map<std::string, std::string> single_host_mpi() {
   return {{"OMPI_MCA_pml", "ob1"}, {"OMPI_MCA_btl", "self,vader"}, {"OMPI_MCA_osc", "^ucx"}};
 }
+
+/// Over one connection Open MPI 4's TCP sends in one direction at a time, and a ring takes twice as long as
+/// the link needs. docs/communicator.md has the numbers.
+constexpr const char* kTcpConnections = "OMPI_MCA_btl_tcp_links";
 
 }  // namespace
 
@@ -73,8 +78,13 @@ std::map<std::string, std::string> gang_environment(const Task& task, const Task
     environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
     environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
   }
-  if (needs_mpirun(task) && task.workload != kExec && assignment.hosts().size() == 1)
-    environment.merge(single_host_mpi());
+  if (needs_mpirun(task) && task.workload != kExec) {
+    if (assignment.hosts().size() == 1) {
+      environment.merge(single_host_mpi());
+    } else if (!std::getenv(kTcpConnections)) {
+      environment[kTcpConnections] = "2";
+    }
+  }
   if (task.workload == kExec) {
     environment["MUSTER_TASK_ID"] = task.id;
     environment["MUSTER_TASK_FOLDER"] = paths.folder().string();

@@ -93,6 +93,19 @@ TEST(GangPlan, RanksOfSeveralHostsDo) {
               Not(Contains(Key("OMPI_MCA_pml"))));
 }
 
+TEST(GangPlan, RanksOfSeveralHostsSendBothWaysAtOnce) {
+  const Assignment assignment{{{"a", {0}, {}}, {"b", {0}, {}}}};
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, assignment, kPrograms),
+              Contains(Pair("OMPI_MCA_btl_tcp_links", "2")));
+  EXPECT_THAT(gang_environment(exec_task({"c"}, 2), kPaths, 1, assignment, kPrograms),
+              Not(Contains(Key("OMPI_MCA_btl_tcp_links"))));
+  setenv("OMPI_MCA_btl_tcp_links", "3", 1);
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, assignment, kPrograms),
+              Not(Contains(Key("OMPI_MCA_btl_tcp_links"))))
+      << "the user's own counts";
+  unsetenv("OMPI_MCA_btl_tcp_links");
+}
+
 TEST(GangPlan, OnlyRootMayBeRoot) {
   EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 1, {{{"", {0}, {}}}}, kPrograms),
               Contains(Key("OMPI_ALLOW_RUN_AS_ROOT")));
