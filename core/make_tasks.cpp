@@ -110,10 +110,12 @@ std::vector<StageTasks> stages_of(const Experiment& experiment, const std::vecto
     return stages;
   }
   require_common_taken(experiment, workloads);
-  for (std::size_t i = 0; i < workloads.size(); ++i) {
-    Experiment full = with_common(experiment, experiment.stages[i], workloads[i].schema);
-    std::vector<std::string> axes = axis_order(full.matrix);
-    stages.push_back({std::move(full), std::move(axes), 0, 0});
+  std::vector<Experiment> full;
+  for (std::size_t i = 0; i < workloads.size(); ++i)
+    full.push_back(with_common(experiment, experiment.stages[i], workloads[i].schema, full));
+  for (Experiment& stage : full) {
+    std::vector<std::string> axes = axis_order(stage.matrix);
+    stages.push_back({std::move(stage), std::move(axes), 0, 0});
   }
   return stages;
 }

@@ -78,6 +78,15 @@ std::vector<std::string> parameters_of(const std::vector<FoundWorkload>& workloa
   return {names.begin(), names.end()};
 }
 
+/// Whether the stage takes from one that has the axis, and leaves open which of its values are meant.
+bool chooses(const Experiment& stage, const std::vector<Experiment>& before, const std::string& axis) {
+  const auto references = references_of(stage);
+  return std::any_of(references.begin(), references.end(), [&](const Reference* reference) {
+    const std::vector<std::string> axes = axis_order(named(before, reference->stage).matrix);
+    return !reference->where.contains(axis) && std::find(axes.begin(), axes.end(), axis) != axes.end();
+  });
+}
+
 }  // namespace
 
 void sort_stages(std::vector<Experiment>& stages) {
@@ -97,7 +106,8 @@ void sort_stages(std::vector<Experiment>& stages) {
   stages = std::move(sorted);
 }
 
-Experiment with_common(const Experiment& whole, const Experiment& stage, const WorkloadSchema& schema) {
+Experiment with_common(const Experiment& whole, const Experiment& stage, const WorkloadSchema& schema,
+                       const std::vector<Experiment>& before) {
   Experiment full = stage;
   const auto says_itself = [&](const std::string& key) {
     const std::vector<std::string> axes = axis_order(stage.matrix);
@@ -108,7 +118,8 @@ Experiment with_common(const Experiment& whole, const Experiment& stage, const W
     if (has_parameter(schema, name) && !says_itself(name)) full.parameters[name] = value;
   }
   for (const Axis& axis : whole.matrix.grid) {
-    const bool fits = resource_name_of(axis.key) || has_parameter(schema, axis.key);
+    const bool fits =
+        resource_name_of(axis.key) || has_parameter(schema, axis.key) || chooses(stage, before, axis.key);
     if (fits && !says_itself(axis.key)) full.matrix.common.push_back(axis);
   }
   return full;

@@ -13,8 +13,11 @@ namespace muster {
 /// stage (with the nearest known one), stages that take from each other in a circle.
 void sort_stages(std::vector<Experiment>& stages);
 
-/// The stage with the common parameters and axes that its workload has; what it says itself counts for more.
-Experiment with_common(const Experiment& whole, const Experiment& stage, const WorkloadSchema& schema);
+/// The stage with the common parameters and axes that its workload has, and with those common axes that
+/// choose among the tasks it takes: the stage it takes from has them, and no `where` says which are meant.
+/// What it says itself counts for more. `before`: those that it takes from, made by this function.
+Experiment with_common(const Experiment& whole, const Experiment& stage, const WorkloadSchema& schema,
+                       const std::vector<Experiment>& before);
 
 /// Throws Error(config) for a common parameter or axis that none of the workloads has.
 void require_common_taken(const Experiment& whole, const std::vector<FoundWorkload>& workloads);

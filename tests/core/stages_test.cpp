@@ -296,6 +296,25 @@ TEST_F(Stages, WhatIsCommonGoesToThoseWhoseWorkloadHasIt) {
   EXPECT_EQ(tasks[2].policy.max_attempts, 1);
 }
 
+TEST_F(Stages, ACommonAxisChoosesForThoseThatTakeFromAStageWithIt) {
+  const std::string text =
+      "name = \"study\"\n[matrix.grid]\nmodel = [\"a\", \"b\"]\n[stages.split]\nworkload = \"split\"\n"
+      "[stages.experts]\nworkload = \"experts\"\nmatrix.grid.expert = [0, 1]\n"
+      "[stages.fusion]\nworkload = \"fusion\"\nparameters.experts = { from = \"experts\" }\n"
+      "[stages.evaluation]\nworkload = \"evaluation\"\nparameters.fused = { from = \"fusion\" }\n";
+  const auto tasks = tasks_of(text);
+  EXPECT_THAT(labels_of(tasks),
+              ElementsAre("split", "experts-a-expert0", "experts-a-expert1", "experts-b-expert0",
+                          "experts-b-expert1", "fusion-a", "fusion-b", "evaluation-a", "evaluation-b"));
+  EXPECT_THAT(named(tasks, "fusion-b").needs, ElementsAre(tasks[3].folder_name(), tasks[4].folder_name()));
+  EXPECT_THAT(named(tasks, "evaluation-b").needs, ElementsAre(tasks[6].folder_name()));
+  const auto all =
+      tasks_of(text +
+               "[stages.mixed]\nworkload = \"fusion\"\nparameters.experts = { from = \"experts\", "
+               "where = { model = [\"a\", \"b\"] } }\n");
+  EXPECT_EQ(named(all, "mixed").needs.size(), 4U) << "where says which are meant, so there is one for all";
+}
+
 TEST_F(Stages, TheOrderInTheFileIsFree) {
   const auto tasks = tasks_of(
       "name = \"study\"\n[stages.z]\nworkload = \"evaluation\"\nparameters.fused = { from = \"y\" }\n"
