@@ -13,6 +13,7 @@ import struct
 import sys
 from pathlib import Path
 
+import experts
 import torch
 from resnet9 import ResNet9
 from torch import Tensor, nn
@@ -166,6 +167,10 @@ class AlexNet(nn.Module):
 
 def build(metadata: dict[str, str]) -> nn.Module:
     name, width = metadata["network"], int(64 * float(metadata["width"]))
+    if name in experts.NAMES:
+        return experts.build(name, float(metadata["width"]))
+    if name == "resnet_slim":
+        return ResNet([1, 1, 1, 1], False, width // 4, 0)
     if name == "alexnet":
         return AlexNet(width)
     if name == "resnet20":
@@ -174,12 +179,12 @@ def build(metadata: dict[str, str]) -> nn.Module:
         return ResNet9(width=width)
     if name == "plain9":
         return Plain9(width)
-    blocks = [2, 2, 2, 2] if name.endswith("resnet18") else [3, 4, 6, 3]
+    blocks = [2, 2, 2, 2] if name.endswith(("resnet18", "resnet")) else [3, 4, 6, 3]
     return ResNet(blocks, name == "resnet50", width, int(metadata["image_side"]))
 
 
 def train(record: dict[str, Tensor], metadata: dict[str, str], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The same two steps; results under the record's names. Tensors pair up by order, parameters first."""
+    """The same steps; results under the record's names. Tensors pair up by order, parameters first."""
     model = build(metadata).to(dtype)
     names = [n.removeprefix("start.") for n in record if n.startswith("start.")]
     buffers = [b for n, b in model.named_buffers() if not n.endswith("num_batches_tracked")]
@@ -194,7 +199,7 @@ def train(record: dict[str, Tensor], metadata: dict[str, str], dtype: torch.dtyp
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, nesterov=True, weight_decay=5e-4)
     results = {}
     parameters = in_order[: len(list(model.parameters()))]
-    for step in range(2):
+    for step in range(sum(n.endswith(".logits") for n in record)):
         logits = model(record["images"].to(dtype))
         optimizer.zero_grad()
         nn.functional.cross_entropy(logits, record["labels"]).backward()

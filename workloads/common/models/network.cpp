@@ -6,6 +6,7 @@
 #include "workloads/common/models/cifar_resnet.hpp"
 #include "workloads/common/models/cnn.hpp"
 #include "workloads/common/models/densenet.hpp"
+#include "workloads/common/models/feature_network.hpp"
 #include "workloads/common/models/resnet.hpp"
 #include "workloads/common/models/resnet9.hpp"
 #include "workloads/common/models/resnext.hpp"
@@ -40,10 +41,13 @@ std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed
 }  // namespace
 
 const std::vector<std::string>& network_names() {
-  static const std::vector<std::string> names{
-      "resnet9",           "resnet18",          "resnet34", "resnet50", "plain9",
-      "alexnet",           "resnet20",          "resnet32", "resnet44", "resnet56",
-      "imagenet_resnet18", "imagenet_resnet34", "cnn"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all{"resnet9",           "resnet18",          "resnet34", "resnet50", "plain9",
+                                 "alexnet",           "resnet20",          "resnet32", "resnet44", "resnet56",
+                                 "imagenet_resnet18", "imagenet_resnet34", "cnn"};
+    all.insert(all.end(), feature_network_names().begin(), feature_network_names().end());
+    return all;
+  }();
   return names;
 }
 
