@@ -40,8 +40,11 @@ void report_failure(const Error& error, const std::filesystem::path& attempt_fol
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     std::fprintf(stderr, "muster-runner: rank %d on %s: error: %s\n", rank, host, error.what());
+    // With the file that it is in, which what() has before it.
+    std::string problem = error.what();
+    problem.resize(problem.find(error.problem()) + error.problem().size());
     const nlohmann::ordered_json record{{"code", static_cast<int>(error.code())},
-                                        {"problem", error.problem()},
+                                        {"problem", problem},
                                         {"advice", error.advice()},
                                         {"rank", rank},
                                         {"host", host}};
