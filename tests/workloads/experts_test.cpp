@@ -76,7 +76,7 @@ class ExpertsTest : public ::testing::Test {
                     {"epochs", 3},
                     {"batch", 24},
                     {"lr", 0.01},
-                    {"model", "resnet9"},
+                    {"network", "resnet9"},
                     {"exchange.bucket_mb", 0.05}},
                    more);
   }
@@ -179,7 +179,7 @@ TEST_F(ExpertsTest, TrainsOnImagesAndTargetsThatAreMixed) {
 /// Without batch normalisation the ranks together compute what one does.
 TEST_F(ExpertsTest, GivesTwoRanksTheMixedBatchesOfOne) {
   split("split");
-  const Task task = expert("split", {{"model", "plain9"}, {"precision", "fp64"}, {"epochs", 1}});
+  const Task task = expert("split", {{"network", "plain9"}, {"precision", "fp64"}, {"epochs", 1}});
   const auto one = train(task, "one").metrics.column("step", "loss"),
              two = train(task, "two", 2).metrics.column("step", "loss");
   ASSERT_EQ(one.size(), 6U);

@@ -18,9 +18,6 @@
 namespace muster::workloads {
 namespace {
 
-constexpr const char* kNetwork = "network";
-constexpr const char* kModel = "model";  // what fusions, which share axes with experts, call it
-
 /// Keeps the epoch that is best on validation.
 class ExpertStrategy : public GradientStrategy {
  public:
@@ -100,16 +97,7 @@ WorkloadSchema experts_schema() {
   const auto add = [&](std::vector<ParameterSpec> specs) {
     for (ParameterSpec& spec : specs) schema.parameters.push_back(std::move(spec));
   };
-  std::vector<ParameterSpec> image = image_parameter_specs();
-  for (ParameterSpec& spec : image) {
-    if (spec.name != kNetwork) continue;
-    spec.name = kModel;
-    spec.help =
-        "which network; a fusion takes densenet, resnet, improved_wide_resnet, resnext and their slim "
-        "variants";
-    spec.required = true;
-  }
-  add(std::move(image));
+  add(image_parameter_specs());
   add(mixing_parameter_specs({.mixup = 0.2, .cutmix = 1.0}));
   add(gradient_parameter_specs());
   set_default(schema, "epochs", 100);
@@ -121,8 +109,7 @@ WorkloadSchema experts_schema() {
 }
 
 Outcome train_expert(Context& context) {
-  Task task = context.task();
-  task.parameters[kNetwork] = task.parameters.at(kModel);
+  const Task& task = context.task();
   ImageParameters parameters = read_image_parameters(task);
   require_even_batch(parameters, context.communicator().size());
   parameters.mixing = read_mixing(task.parameters);
@@ -136,7 +123,7 @@ Outcome train_expert(Context& context) {
   const std::int64_t expert = task.parameters.at("expert").as_int();
   TrainingData data = expert_data(parameters, task.parameters.at("split").as_string(), expert);
   ExpertStrategy strategy(std::move(options), context,
-                          {{kModel, parameters.network},
+                          {{"model", parameters.network},
                            {"classes", std::to_string(data.data.classes)},
                            {"width", Value(parameters.width).canonical()},
                            {"image_side", std::to_string(parameters.image_side)},
