@@ -9,20 +9,7 @@
 namespace muster::workloads {
 namespace {
 
-// Puts a network into evaluation mode for as long as it lives.
-class Evaluating {
- public:
-  explicit Evaluating(Network& network) : network_(network), was_training_(network.is_training()) {
-    network_.eval();
-  }
-  ~Evaluating() { network_.train(was_training_); }
-  Evaluating(const Evaluating&) = delete;
-  Evaluating& operator=(const Evaluating&) = delete;
-
- private:
-  Network& network_;
-  bool was_training_;
-};
+constexpr std::size_t kLoss = 0, kSamples = 1, kInTop5 = 2, kConfusion = 3;
 
 }  // namespace
 
@@ -52,6 +39,36 @@ std::vector<double> Evaluation::class_accuracy() const {
   return shares;
 }
 
+EvaluationSums::EvaluationSums(std::int64_t classes)
+    : classes_(classes), sums_(kConfusion + static_cast<std::size_t>(classes * classes), 0.0) {}
+
+void EvaluationSums::add(const torch::Tensor& logits, const torch::Tensor& labels) {
+  namespace functional = torch::nn::functional;
+  const auto exact = logits.to(torch::kCPU, torch::kFloat64);
+  sums_[kLoss] +=
+      functional::cross_entropy(exact, labels, functional::CrossEntropyFuncOptions().reduction(torch::kSum))
+          .item<double>();
+  sums_[kSamples] += static_cast<double>(labels.numel());
+  const auto likelier = (exact > exact.gather(1, labels.unsqueeze(1))).sum(1);
+  sums_[kInTop5] += static_cast<double>((likelier < 5).sum().item<std::int64_t>());
+  const auto predicted = exact.argmax(1);
+  const auto* guess = predicted.const_data_ptr<std::int64_t>();
+  const auto* truth = labels.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < labels.numel(); ++i)
+    sums_[kConfusion + static_cast<std::size_t>(truth[i] * classes_ + guess[i])] += 1;
+}
+
+Evaluation EvaluationSums::over_all_ranks(Communicator* communicator) const {
+  std::vector<double> sums = sums_;
+  if (communicator) communicator->all_reduce(sums.data(), sums.size(), DType::f64, ReduceOp::sum)->wait();
+  Evaluation result;
+  result.samples = std::llround(sums[kSamples]);
+  result.loss = result.samples > 0 ? sums[kLoss] / sums[kSamples] : 0;
+  result.in_top5 = std::llround(sums[kInTop5]);
+  for (std::size_t i = kConfusion; i < sums.size(); ++i) result.confusion.push_back(std::llround(sums[i]));
+  return result;
+}
+
 Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& batches, std::int64_t classes,
                     std::int64_t batch, Communicator* communicator) {
   MUSTER_ASSERT(batch > 0);
@@ -60,33 +77,13 @@ Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& bat
   const auto device = network.parameters().front().device();
   const ShardRange shard = evaluation_shard(set.size(), communicator ? communicator->rank() : 0,
                                             communicator ? communicator->size() : 1);
-
-  // One fp64 message: the loss's sum, then the counts (exact to 2^53): in the top five, confusion.
-  std::vector<double> sums(static_cast<std::size_t>(2 + classes * classes), 0.0);
+  EvaluationSums sums(classes);
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += batch) {
     const std::int64_t end = std::min(begin + batch, shard.end);
-    const auto labels = set.labels.slice(0, begin, end);
-    const auto logits = network.forward(batches.evaluation_batch(set, begin, end).to(device))
-                            .to(torch::kCPU, torch::kFloat64);
-    sums[0] += torch::nn::functional::cross_entropy(
-                   logits, labels, torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum))
-                   .item<double>();
-    const auto likelier = (logits > logits.gather(1, labels.unsqueeze(1))).sum(1);
-    sums[1] += static_cast<double>((likelier < 5).sum().item<std::int64_t>());
-    const auto predicted = logits.argmax(1);
-    const auto* guess = predicted.const_data_ptr<std::int64_t>();
-    const auto* truth = labels.const_data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < end - begin; ++i)
-      sums[static_cast<std::size_t>(2 + truth[i] * classes + guess[i])] += 1;
+    sums.add(network.forward(batches.evaluation_batch(set, begin, end).to(device)),
+             set.labels.slice(0, begin, end));
   }
-  if (communicator) communicator->all_reduce(sums.data(), sums.size(), DType::f64, ReduceOp::sum)->wait();
-
-  Evaluation result;
-  result.samples = set.size();
-  result.loss = set.size() > 0 ? sums[0] / static_cast<double>(set.size()) : 0;
-  result.in_top5 = std::llround(sums[1]);
-  for (std::size_t i = 2; i < sums.size(); ++i) result.confusion.push_back(std::llround(sums[i]));
-  return result;
+  return sums.over_all_ranks(communicator);
 }
 
 }  // namespace muster::workloads

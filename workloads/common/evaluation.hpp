@@ -23,6 +23,36 @@ struct Evaluation {
   std::int64_t classes() const;
 };
 
+/// Adds up what one classifier says of batches. The sums are whole numbers but for the loss, so that ranks'
+/// may be added in any order.
+class EvaluationSums {
+ public:
+  explicit EvaluationSums(std::int64_t classes);
+  /// `logits` [n, classes] of any type and device, `labels` int64 [n] on the CPU.
+  void add(const torch::Tensor& logits, const torch::Tensor& labels);
+  /// Collective: over all ranks, in one message. `communicator` may be null: alone.
+  Evaluation over_all_ranks(Communicator* communicator) const;
+
+ private:
+  std::int64_t classes_;
+  std::vector<double> sums_;  ///< loss, samples, in the top five, then the confusion matrix
+};
+
+/// Puts a module into evaluation mode for as long as it lives.
+class Evaluating {
+ public:
+  explicit Evaluating(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) {
+    module_.eval();
+  }
+  ~Evaluating() { module_.train(was_training_); }
+  Evaluating(const Evaluating&) = delete;
+  Evaluating& operator=(const Evaluating&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool was_training_;
+};
+
 /// Every sample of the set once, over all ranks: each takes its shard, and counts are summed. Every rank must
 /// call this and gets the same result. The network is put into evaluation mode and back. `communicator` may
 /// be null: alone. A NaN in the logits shows as a loss of NaN.

@@ -35,6 +35,8 @@ struct Dataset {
 struct ChannelStatistics {
   std::array<double, 3> mean{};
   std::array<double, 3> deviation{};
+
+  bool operator==(const ChannelStatistics&) const = default;
 };
 
 /// Of ImageNet's training images, as torchvision's and most published networks use them.
