@@ -80,6 +80,31 @@ void block_if_needed(const PlannedTask& planned, const std::vector<SupervisedTas
   }
 }
 
+std::string table_of_one(const std::vector<TaskSummary>& tasks) {
+  const std::vector<std::string> metrics = shown_metrics(tasks);
+  const bool scaling =
+      std::any_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.speedup.has_value(); });
+  std::vector<std::string> header{"task", "state", "attempts", "seconds"};
+  header.insert(header.end(), metrics.begin(), metrics.end());
+  if (scaling) header.insert(header.end(), {"speedup", "efficiency"});
+  TextTable table(header);
+  for (const TaskSummary& task : tasks) {
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "%.1f", task.seconds);
+    std::vector<std::string> row{task.name, to_string(task.state), std::to_string(task.attempts), seconds};
+    for (const std::string& name : metrics) {
+      const FinalMetric* metric = find(task, name);
+      row.push_back(metric == nullptr ? "-" : short_number(metric->value));
+    }
+    if (scaling) {
+      row.push_back(task.speedup ? short_number(*task.speedup) : "-");
+      row.push_back(task.efficiency ? short_number(*task.efficiency) : "-");
+    }
+    table.add_row(row);
+  }
+  return table.text();
+}
+
 }  // namespace
 
 std::vector<FinalMetric> final_metrics_of(const std::filesystem::path& metrics_h5) {
@@ -165,28 +190,16 @@ void add_scaling(std::vector<TaskSummary>& tasks) {
 }
 
 std::string summary_table(const std::vector<TaskSummary>& tasks) {
-  const std::vector<std::string> metrics = shown_metrics(tasks);
-  const bool scaling =
-      std::any_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.speedup.has_value(); });
-  std::vector<std::string> header{"task", "state", "attempts", "seconds"};
-  header.insert(header.end(), metrics.begin(), metrics.end());
-  if (scaling) header.insert(header.end(), {"speedup", "efficiency"});
-  TextTable table(header);
+  std::vector<std::pair<std::string, std::vector<TaskSummary>>> by_workload;
   for (const TaskSummary& task : tasks) {
-    char seconds[32];
-    std::snprintf(seconds, sizeof seconds, "%.1f", task.seconds);
-    std::vector<std::string> row{task.name, to_string(task.state), std::to_string(task.attempts), seconds};
-    for (const std::string& name : metrics) {
-      const FinalMetric* metric = find(task, name);
-      row.push_back(metric == nullptr ? "-" : short_number(metric->value));
-    }
-    if (scaling) {
-      row.push_back(task.speedup ? short_number(*task.speedup) : "-");
-      row.push_back(task.efficiency ? short_number(*task.efficiency) : "-");
-    }
-    table.add_row(row);
+    auto group = std::find_if(by_workload.begin(), by_workload.end(),
+                              [&](const auto& each) { return each.first == task.task.workload; });
+    if (group == by_workload.end()) group = by_workload.insert(group, {task.task.workload, {}});
+    group->second.push_back(task);
   }
-  return table.text();
+  std::string text;
+  for (const auto& [workload, group] : by_workload) text += (text.empty() ? "" : "\n") + table_of_one(group);
+  return text;
 }
 
 std::string summary_json(const std::filesystem::path& run_folder, const std::vector<TaskSummary>& tasks) {

@@ -51,6 +51,7 @@ std::vector<TaskSummary> summarize(const std::vector<SupervisedTask>& tasks);
 /// rank too.
 void add_scaling(std::vector<TaskSummary>& tasks);
 
+/// A table a workload: what one measures is no column of another's.
 std::string summary_table(const std::vector<TaskSummary>& tasks);
 std::string summary_json(const std::filesystem::path& run_folder, const std::vector<TaskSummary>& tasks);
 

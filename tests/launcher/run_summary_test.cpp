@@ -56,6 +56,18 @@ TEST(RunSummary, TimesAndBytesAreLeftToTheFiles) {
   EXPECT_EQ(sweep_entries(tasks).front().final_metrics.size(), 2u);
 }
 
+TEST(RunSummary, EachWorkloadHasATableOfItsOwn) {
+  std::vector<TaskSummary> tasks{task_of(0, 1, 100), task_of(1, 1, 0), task_of(2, 1, 100)};
+  tasks[1].task.workload = "fusion";
+  tasks[1].metrics = {{"global_accuracy", "1", 0.5}};
+  const std::string table = summary_table(tasks);
+  const std::size_t second = table.find("global_accuracy");
+  ASSERT_NE(second, std::string::npos);
+  EXPECT_LT(table.find("task-2"), second);
+  EXPECT_GT(table.find("task-1"), second);
+  EXPECT_THAT(table.substr(table.find("global_accuracy")), Not(HasSubstr("images_per_second")));
+}
+
 TEST(RunSummary, FinalMetricsAreTheLastRowOfTheFirstTable) {
   testing::TemporaryFolder folder;
   MetricSinkOptions options;

@@ -111,6 +111,25 @@ TEST_F(Run, MoreGpusThanThereAreIsOneErrorAndMakesNothing) {
   EXPECT_FALSE(std::filesystem::exists(root_ / "runs"));
 }
 
+TEST_F(Run, LinesOfZippedTasksBearTheirValuesAndEachHasAGpu) {
+  testing::write_text(root_ / "experiment.toml",
+                      R"(name = "e"
+workload = "exec"
+command = ["bash", "-c", "echo {network} has GPU $CUDA_VISIBLE_DEVICES"]
+resources.gpus_per_rank = 1
+[matrix.zip]
+network = ["densenet", "resnet", "improved_wide_resnet", "resnext"]
+fusion = ["multiplicative", "multiplicativeAddition", "TransformerBase", "concatenation"]
+)");
+  EXPECT_EQ(run({"run", "experiment.toml", "--gpus", "4"}), 0);
+  for (const char* line :
+       {R"(\[task-0-densenet-multiplicative\] densenet has GPU [0-3])",
+        R"(\[task-1-resnet-multiplicativeAddition\] resnet has GPU [0-3])",
+        R"(\[task-2-improved_wide_resnet-TransformerBase\] improved_wide_resnet has GPU [0-3])",
+        R"(\[task-3-resnext-concatenation\] resnext has GPU [0-3])"})
+    EXPECT_THAT(output(), ::testing::ContainsRegex(line));
+}
+
 TEST_F(Run, MoreRanksThanCoresIsOneErrorAndMakesNothing) {
   experiment("true", 1, "[resources]\nranks = 2");
   EXPECT_EQ(run({"run", "experiment.toml", "--cpus", "1"}), 5);

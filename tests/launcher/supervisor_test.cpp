@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <set>
 #include <thread>
@@ -91,6 +92,21 @@ TEST_F(Supervised, FourTasksAtOnceHaveFourGpus) {
   std::multiset<std::string> gpus;
   for (std::string line; std::getline(file, line);) gpus.insert(line);
   EXPECT_EQ(gpus, std::multiset<std::string>(gpu_names_.begin(), gpu_names_.end()));
+}
+
+TEST_F(Supervised, FourGpusDoFourTasksInAQuarterOfTheTime) {
+  Resources one_gpu;
+  one_gpu.gpus_per_rank = 1;
+  for (int task = 0; task < 4; ++task) add_task("echo $CUDA_VISIBLE_DEVICES >> gpus; sleep 3", one_gpu);
+  const auto began = std::chrono::steady_clock::now();
+  ASSERT_TRUE(drive({{0, 1, 2, 3}, gpu_names_, ""}));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  EXPECT_EQ(states_.count(TaskState::done), 4u);
+  std::ifstream file(root_ / "gpus");
+  std::multiset<std::string> gpus;
+  for (std::string line; std::getline(file, line);) gpus.insert(line);
+  EXPECT_EQ(gpus, std::multiset<std::string>(gpu_names_.begin(), gpu_names_.end()));
+  EXPECT_GE(4 * 3 / took.count(), 3.5) << "one after the other they sleep for 12 s";
 }
 
 TEST_F(Supervised, ExclusiveTaskSeesNoOther) {

@@ -52,6 +52,20 @@ class Run:
             raise ResultsError(f"no task of '{self.folder}' has metrics yet: wait for the first to begin")
         raise ResultsError(f"no task has a table '{table}'; there is: {', '.join(sorted(tables))}")
 
+    def table(self, metric: str, rows: str, columns: str) -> pd.DataFrame:
+        """A final metric over two parameters: the mean over the done tasks (seeds, say) in each cell.
+
+        `run.table("test_global_accuracy", rows="network", columns="fusion")` compares fusions. NaN
+        where no task has both values. Raises ResultsError for a name that the tasks do not have.
+        """
+        tasks = self._task_rows()
+        value = f"final_{metric}"
+        for name in (value, rows, columns):
+            if name not in tasks.columns:
+                raise ResultsError(f"no task has '{name}'; there is: {', '.join(tasks.columns)}")
+        of = tasks[(tasks["state"] == "done") & tasks[value].notna()]
+        return of.pivot_table(index=rows, columns=columns, values=value, aggfunc="mean")
+
     def __repr__(self) -> str:
         return f"Run('{self.folder}')"
 

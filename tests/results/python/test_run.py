@@ -64,6 +64,18 @@ def test_the_external_links_lead_to_the_metrics_even_when_moved(experiment, tmp_
     assert len(muster_results.load(moved).metrics("step")) == 50
 
 
+def test_a_final_metric_is_tabled_over_two_parameters(experiment):
+    run = muster_results.load(experiment)
+    table = run.table("step", rows="network", columns="nesterov")
+    assert table.index.to_list() == ["résnet9"]
+    assert table.loc["résnet9"].to_dict() == {False: 29.0, True: 19.0}
+    assert run.table("step", rows="network", columns="resources.ranks").to_numpy().tolist() == [[24.0]]
+    with pytest.raises(ResultsError, match="no task has 'final_steps'; there is: .*final_step"):
+        run.table("steps", rows="network", columns="nesterov")
+    with pytest.raises(ResultsError, match="no task has 'fusion'"):
+        run.table("step", rows="network", columns="fusion")
+
+
 def test_a_table_that_is_not_there_is_answered_with_those_that_are(experiment):
     with pytest.raises(ResultsError, match="no task has a table 'epochs'; there is: epoch, step"):
         muster_results.load(experiment).metrics("epochs")
