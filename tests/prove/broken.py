@@ -142,6 +142,14 @@ BREAKS = [
         "4 ranks: bytes sent, times fewer than by an average every step",
     ),
     Break(
+        "a resumed fusion has forgotten its optimisers' steps",
+        "fusion --only kill",
+        "workloads/fusion/training.cpp",
+        "  fusion_optimiser_.set_steps(done_);\n",
+        "",
+        "fusions whose components are bitwise the undisturbed ones",
+    ),
+    Break(
         "each rank dawdles for two seconds before it starts",
         "ddp-speed --only start",
         "runner/gang_task.cpp",
