@@ -243,6 +243,25 @@ TEST_F(Submit, CancelLetsTasksSaveAndLeavesNothingRunning) {
   EXPECT_EQ(muster({"watch"}).code, 75);
 }
 
+TEST_F(Submit, OneTaskOfAJobIsCancelledAndTheOthersGoOn) {
+  experiment(
+      "trap 'echo saved $1 >> saved; exit 75' USR1; echo $1 >> began; until [ -e go ]; do sleep 0.1; done",
+      3);
+  ASSERT_EQ(muster({"submit", "e.toml"}).code, 0);
+  ASSERT_TRUE(wait_until([&] { return lines("began").size() == 3; }, 30));
+  const Said said = muster({"cancel", "--task", "1"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("task-1-n1 runs no more"));
+  EXPECT_EQ(text_of(root_ / "saved"), "saved 1\n");
+  EXPECT_TRUE(wait_for_tasks("running", 2, 5));
+  write_text(root_ / "go", "");
+  EXPECT_TRUE(wait_for_tasks("done", 2));
+  EXPECT_TRUE(wait_until([&] { return queue().empty(); }, 20))
+      << "the job does not go on with it: " << queue();
+  EXPECT_EQ(json({"submit", "e.toml"})["done"], 2);
+  EXPECT_TRUE(wait_for_tasks("done", 3));
+}
+
 TEST_F(Submit, ATaskAfterAJobThatFailedIsNamedAndNotWaitedForForEver) {
   experiment("true", 1);
   const std::string first = said_by({"sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 3; exit 1"});
