@@ -15,6 +15,7 @@ from check_networks import build, read_safetensors
 from torch import Tensor, nn
 
 RECORD = 1 + 3 * 32 * 32
+BATCH = 64
 
 
 def expert(file: Path) -> tuple[nn.Module, nn.Module, dict[str, str]]:
@@ -63,14 +64,17 @@ def main() -> None:
     head.load_state_dict(global_tensors)
     head.double()
 
+    right = torch.zeros(3 + len(parts), dtype=torch.long)
     x, labels = images(batch, parts[0][2])
-    with torch.no_grad():
-        features = [backbone(x) for backbone, _, _ in parts]
-        own = [torch.softmax(h(f), 1) for (_, h, _), f in zip(parts, features, strict=True)]
-        answer = torch.softmax(head(fusion(features, {})), 1)
-    mean = sum(own) / len(own)
-    for odds in (answer, (answer + mean) / 2, mean, *own):
-        print(int((odds.argmax(1) == labels).sum()))
+    for some, truth in zip(x.split(BATCH), labels.split(BATCH), strict=True):
+        with torch.no_grad():
+            features = [backbone(some) for backbone, _, _ in parts]
+            own = [torch.softmax(h(f), 1) for (_, h, _), f in zip(parts, features, strict=True)]
+            answer = torch.softmax(head(fusion(features, {})), 1)
+        mean = sum(own) / len(own)
+        for i, odds in enumerate((answer, (answer + mean) / 2, mean, *own)):
+            right[i] += (odds.argmax(1) == truth).sum()
+    print(*right.tolist(), sep="\n")
 
 
 if __name__ == "__main__":
