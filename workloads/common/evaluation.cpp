@@ -17,11 +17,15 @@ std::int64_t Evaluation::classes() const {
   return std::llround(std::sqrt(static_cast<double>(confusion.size())));
 }
 
-double Evaluation::accuracy() const {
+std::int64_t Evaluation::right() const {
   const auto side = static_cast<std::size_t>(classes());
-  std::int64_t right = 0;
-  for (std::size_t c = 0; c < side; ++c) right += confusion[c * side + c];
-  return samples > 0 ? static_cast<double>(right) / static_cast<double>(samples) : 0;
+  std::int64_t count = 0;
+  for (std::size_t c = 0; c < side; ++c) count += confusion[c * side + c];
+  return count;
+}
+
+double Evaluation::accuracy() const {
+  return samples > 0 ? static_cast<double>(right()) / static_cast<double>(samples) : 0;
 }
 
 double Evaluation::top5_accuracy() const {

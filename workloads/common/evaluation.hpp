@@ -17,6 +17,7 @@ struct Evaluation {
 
   std::int64_t in_top5 = 0;  ///< samples whose class is among the five likeliest
 
+  std::int64_t right() const;                  ///< samples whose most likely class is theirs
   double accuracy() const;                     ///< share of samples
   double top5_accuracy() const;                ///< share of samples
   std::vector<double> class_accuracy() const;  ///< share of each class's samples; 0 for a class without any

@@ -41,6 +41,21 @@ ParameterSpec choice(const char* name, const char* value, const char* help,
           .choices = std::move(choices)};
 }
 
+ParameterSpec data_path(const char* name, const char* help, std::optional<std::string> value) {
+  ParameterSpec spec{
+      .name = name, .type = ParameterType::string, .required = !value, .help = help, .is_data_path = true};
+  if (value) spec.default_value = std::move(*value);
+  return spec;
+}
+
+ParameterSpec data_paths(const char* name, const char* help) {
+  return {.name = name,
+          .type = ParameterType::list,
+          .default_value = Value::List{},
+          .help = help,
+          .is_data_path = true};
+}
+
 ParameterSpec numbers(const char* name, Value::List value, const char* unit, const char* help) {
   return {.name = name,
           .type = ParameterType::list,

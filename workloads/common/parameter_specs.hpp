@@ -16,6 +16,10 @@ ParameterSpec integer(const char* name, std::int64_t value, const char* unit, co
                       double minimum = 0);
 ParameterSpec flag(const char* name, bool value, const char* help);
 ParameterSpec choice(const char* name, const char* value, const char* help, std::vector<std::string> choices);
+/// Names files or folders whose content is in the task's id. Without a default it must be given.
+ParameterSpec data_path(const char* name, const char* help, std::optional<std::string> value = std::nullopt);
+/// A list of them; none by default.
+ParameterSpec data_paths(const char* name, const char* help);
 ParameterSpec numbers(const char* name, Value::List value, const char* unit, const char* help);
 
 /// Gives the parameter of this name another default. It must be there.

@@ -56,6 +56,12 @@ DType dtype_of(torch::ScalarType type) {
   }
 }
 
+std::vector<torch::Tensor> tensors_of(const NamedTensors& named) {
+  std::vector<torch::Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
+}
+
 TensorViews::TensorViews(const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) {
     kept_.push_back(tensor.detach().to(torch::kCPU).contiguous());

@@ -16,6 +16,8 @@ namespace muster::workloads {
 NamedTensors named_tensors(const torch::nn::Module& module);
 /// Parameters alone.
 NamedTensors named_parameters(const torch::nn::Module& module);
+/// Without their names.
+std::vector<torch::Tensor> tensors_of(const NamedTensors& named);
 
 /// Views of tensors' memory; tensors elsewhere or not contiguous are copied first, and the copies kept here.
 class TensorViews {

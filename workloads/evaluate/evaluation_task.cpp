@@ -47,10 +47,9 @@ std::vector<MetricTable> tables() {
 
 void write(Metrics& metrics, const Evaluation& result, double seconds, double load_seconds) {
   const std::int64_t classes = result.classes();
-  std::int64_t right = 0;
-  for (std::int64_t c = 0; c < classes; ++c) right += result.confusion[c * classes + c];
-  metrics.append("evaluation", {result.samples, result.loss, right, result.accuracy(), result.top5_accuracy(),
-                                static_cast<double>(result.samples) / seconds, seconds, load_seconds});
+  metrics.append("evaluation",
+                 {result.samples, result.loss, result.right(), result.accuracy(), result.top5_accuracy(),
+                  static_cast<double>(result.samples) / seconds, seconds, load_seconds});
   const std::vector<double> accuracy = result.class_accuracy();
   for (std::int64_t label = 0; label < classes; ++label) {
     const auto row = result.confusion.begin() + label * classes;
@@ -63,9 +62,6 @@ void write(Metrics& metrics, const Evaluation& result, double seconds, double lo
 }  // namespace
 
 WorkloadSchema evaluate_schema() {
-  ParameterSpec weights{.name = "weights", .type = ParameterType::string, .required = true};
-  weights.help = "a .safetensors, .pth, .pt or .th; nothing in it is executed";
-  weights.is_data_path = true;
   ParameterSpec data{.name = "data.path", .type = ParameterType::string, .default_value = "synthetic"};
   data.help = "CIFAR-10 or -100: a folder or .tar.gz in either official layout; 'synthetic' needs no files";
   data.choices = {"synthetic"};
@@ -84,7 +80,7 @@ WorkloadSchema evaluate_schema() {
       number("width", 1, "1", "times the channels of every layer"),
       integer("image_side", 0, "pixels",
               "to which a ResNet resizes images first, bilinearly; 0: as they are"),
-      weights,
+      data_path("weights", "a .safetensors, .pth, .pt or .th; nothing in it is executed"),
       names("may_be_unused", "tensors of the file that the network need not have, with * for any characters"),
       names("may_be_unfilled", "tensors of the network that the file need not have, likewise"),
       data,

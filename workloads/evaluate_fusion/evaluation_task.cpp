@@ -13,6 +13,7 @@
 #include "core/error.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
+#include "workloads/common/image_training/parameters.hpp"
 #include "workloads/common/metric_columns.hpp"
 #include "workloads/common/parameter_specs.hpp"
 #include "workloads/common/precision.hpp"
@@ -81,12 +82,6 @@ std::vector<MetricTable> tables(std::size_t experts, std::size_t before) {
         real_column("top5_accuracy", "1", "share whose class is among the five most likely")}}};
 }
 
-std::int64_t right(const Evaluation& of) {
-  std::int64_t count = 0;
-  for (std::int64_t c = 0; c < of.classes(); ++c) count += of.confusion[c * of.classes() + c];
-  return count;
-}
-
 void write(Metrics& metrics, const Results& results, double seconds) {
   const double global = results.fusion.global.accuracy();
   const double best = results.best_expert();
@@ -106,7 +101,7 @@ void write(Metrics& metrics, const Results& results, double seconds) {
   std::int64_t number = 0;
   for (const Evaluation* one : results.all()) {
     metrics.append(kComponent,
-                   {number++, one->samples, one->loss, right(*one), one->accuracy(), one->top5_accuracy()});
+                   {number++, one->samples, one->loss, one->right(), one->accuracy(), one->top5_accuracy()});
   }
 }
 
@@ -127,26 +122,18 @@ void require_kind(const FusionDescription& description, const std::string& folde
 }  // namespace
 
 WorkloadSchema evaluate_fusion_schema() {
-  ParameterSpec fusion{.name = "fusion_folder", .type = ParameterType::string, .required = true};
-  fusion.help = "the artifacts folder of a fusion task: experts/, fusion/ and global/";
-  fusion.is_data_path = true;
-  ParameterSpec control{.name = "control", .type = ParameterType::string, .default_value = ""};
-  control.help = "weights of one model that was trained on all images at the same cost; empty: none";
-  control.is_data_path = true;
-  ParameterSpec experts{.name = "experts", .type = ParameterType::list, .default_value = Value::List{}};
-  experts.help = "weight files of the experts that the fusion began with, to be looked at too";
-  experts.is_data_path = true;
   std::vector<std::string> fusions = fusion_module_names();
   fusions.insert(fusions.begin(), kAnyFusion);
   ParameterSpec batch = integer("batch", 256, "images", "images that a rank takes at once", 1);
   batch.changes_result = false;
   WorkloadSchema schema;
   schema.name = "evaluate_fusion";
-  schema.parameters = fusion_data_specs();
+  schema.parameters = training_set_specs();
   const std::vector<ParameterSpec> own{
-      fusion,
-      control,
-      experts,
+      data_path("fusion_folder", "the artifacts folder of a fusion task: experts/, fusion/ and global/"),
+      data_path("control",
+                "weights of one model that was trained on all images at the same cost; empty: none", ""),
+      data_paths("experts", "weight files of the experts that the fusion began with, to be looked at too"),
       choice("network", "mixed", "what all experts must be of; mixed: anything", expert_network_choices()),
       choice("fusion", kAnyFusion, "what the fusion must be", fusions),
       integer("data.test_samples", 0, "images", "of the test set; 0: all"),
@@ -170,7 +157,7 @@ void evaluate_fusion(Context& context) {
   require_kind(description, folder, values.at("network").as_string(), values.at("fusion").as_string());
   context.metrics().declare(tables(description.experts.size(), given.size()));
 
-  DatasetOptions wanted = read_fusion_data(values);
+  DatasetOptions wanted = training_set_options(values);
   wanted.test_samples = values.at("data.test_samples").as_int();
   const Dataset data = load_dataset(wanted);
   if (data.classes != description.classes) {

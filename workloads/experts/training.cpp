@@ -1,6 +1,5 @@
 #include "workloads/experts/training.hpp"
 
-#include <array>
 #include <iterator>
 #include <map>
 #include <string>
@@ -8,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/data/split_folder.hpp"
+#include "workloads/common/expert_files.hpp"
 #include "workloads/common/image_training/best_weights.hpp"
 #include "workloads/common/image_training/gradient_strategy.hpp"
 #include "workloads/common/image_training/training.hpp"
@@ -76,21 +76,13 @@ TrainingData expert_data(const ImageParameters& parameters, const std::string& f
   return data;
 }
 
-std::string text_of(const std::array<double, 3>& channels) {
-  std::string text;
-  for (const double value : channels) text += (text.empty() ? "" : " ") + Value(value).canonical();
-  return text;
-}
-
 }  // namespace
 
 WorkloadSchema experts_schema() {
   WorkloadSchema schema;
   schema.name = "experts";
-  ParameterSpec split{.name = "split", .type = ParameterType::string, .required = true};
-  split.help = "the folder that the split workload wrote: its artifacts";
-  split.is_data_path = true;
-  schema.parameters = {split, integer("expert", 0, "1", "which part of the split, counted from 0"),
+  schema.parameters = {data_path("split", "the folder that the split workload wrote: its artifacts"),
+                       integer("expert", 0, "1", "which part of the split, counted from 0"),
                        choice("optimiser", "adamw",
                               "AdamW (betas 0.9 and 0.999), or SGD, whose momentum and nesterov count then",
                               {"adamw", "sgd"})};
@@ -122,15 +114,15 @@ Outcome train_expert(Context& context) {
   }
   const std::int64_t expert = task.parameters.at("expert").as_int();
   TrainingData data = expert_data(parameters, task.parameters.at("split").as_string(), expert);
-  ExpertStrategy strategy(std::move(options), context,
-                          {{"model", parameters.network},
-                           {"classes", std::to_string(data.data.classes)},
-                           {"width", Value(parameters.width).canonical()},
-                           {"image_side", std::to_string(parameters.image_side)},
-                           {"expert", std::to_string(expert)},
-                           {"data", data.data.name},
-                           {"mean", text_of(data.statistics.mean)},
-                           {"deviation", text_of(data.statistics.deviation)}});
+  auto metadata = expert_metadata({.path = {},
+                                   .network = parameters.network,
+                                   .width = parameters.width,
+                                   .image_side = parameters.image_side,
+                                   .statistics = data.statistics},
+                                  data.data.classes);
+  metadata["expert"] = std::to_string(expert);
+  metadata["data"] = data.data.name;
+  ExpertStrategy strategy(std::move(options), context, std::move(metadata));
   return ImageTraining(context, parameters, strategy, std::move(data)).run();
 }
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "workloads/common/evaluation.hpp"
+#include "workloads/common/expert_files.hpp"
 #include "workloads/common/optimiser.hpp"
-#include "workloads/fusion/expert_files.hpp"
 #include "workloads/fusion/fusion_network.hpp"
 
 namespace muster::workloads {

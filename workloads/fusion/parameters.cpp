@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "workloads/common/expert_files.hpp"
 #include "workloads/common/image_training/gradient_strategy.hpp"
 #include "workloads/common/parameter_specs.hpp"
-#include "workloads/fusion/expert_files.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -57,41 +57,17 @@ ScheduleOptions schedule(const Parameters& values, const char* lr, std::int64_t 
 
 }  // namespace
 
-std::vector<ParameterSpec> fusion_data_specs() {
-  std::vector<ParameterSpec> specs;
-  for (ParameterSpec& spec : image_parameter_specs()) {
-    if (spec.name.starts_with("data.") && spec.name != "data.test_samples") specs.push_back(std::move(spec));
-  }
-  return specs;
-}
-
-DatasetOptions read_fusion_data(const Parameters& values) {
-  return {.path = values.at("data.path").as_string(),
-          .samples = values.at("data.samples").as_int(),
-          .classes = values.at("data.classes").as_int(),
-          .seed = static_cast<std::uint64_t>(values.at("data.seed").as_int())};
-}
-
 WorkloadSchema fusion_schema() {
-  ParameterSpec split{.name = "split", .type = ParameterType::string, .required = true};
-  split.help = "the folder that the split workload wrote: its artifacts";
-  split.is_data_path = true;
-  ParameterSpec experts{.name = "experts", .type = ParameterType::list, .default_value = Value::List{}};
-  experts.help = "the experts' weight files, in order";
-  experts.is_data_path = true;
-  ParameterSpec folder{.name = "experts_folder", .type = ParameterType::string, .default_value = ""};
-  folder.help = "or the folder that holds them, in order of their names";
-  folder.is_data_path = true;
   ParameterSpec log_every =
       integer("log_every", 1, "steps", "a row in the step table every so many steps", 1);
   log_every.changes_result = false;
   WorkloadSchema schema;
   schema.name = "fusion";
-  schema.parameters = fusion_data_specs();
+  schema.parameters = training_set_specs();
   const std::vector<ParameterSpec> own{
-      split,
-      experts,
-      folder,
+      data_path("split", "the folder that the split workload wrote: its artifacts"),
+      data_paths("experts", "the experts' weight files, in order"),
+      data_path("experts_folder", "or the folder that holds them, in order of their names", ""),
       choice("network", "mixed", "what all experts must be of; mixed: whatever each file says",
              expert_network_choices()),
       number("width", 1, "1", "times the channels of every layer, of an expert whose file does not say"),
@@ -136,7 +112,7 @@ FusionParameters read_fusion_parameters(const Task& task) {
   p.split = values.at("split").as_string();
   p.fusion = values.at("fusion").as_string();
   p.options = {.common_width = values.at("common_width").as_int(), .hidden = values.at("hidden").as_int()};
-  p.data = read_fusion_data(values);
+  p.data = training_set_options(values);
   p.epochs = values.at("epochs").as_int();
   p.batch = values.at("batch").as_int();
   p.alpha = values.at("alpha").as_float();

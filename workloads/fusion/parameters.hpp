@@ -50,10 +50,6 @@ WorkloadSchema fusion_schema();
 /// there.
 FusionParameters read_fusion_parameters(const Task& task);
 
-/// What training and evaluation share: the data set.
-std::vector<ParameterSpec> fusion_data_specs();
-DatasetOptions read_fusion_data(const Parameters& values);
-
 /// The fusion's learning rate for a fused vector of width `d`: `rate` itself, or rate * kReferenceWidth / d
 /// (Adam's rate falls with the number of a layer's inputs: Yang et al. 2021, "Tensor Programs V").
 double fusion_rate(double rate, bool by_input_width, std::int64_t d);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/data/mixing.hpp"
 #include "workloads/common/data/split_folder.hpp"
+#include "workloads/common/formatted.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
@@ -31,18 +31,6 @@ constexpr std::string_view kBestTensors = "best.";
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-std::string formatted(const char* format, auto... values) {
-  char text[256];
-  std::snprintf(text, sizeof text, format, values...);
-  return text;
-}
-
-std::vector<Tensor> tensors_of(const NamedTensors& named) {
-  std::vector<Tensor> tensors;
-  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
-  return tensors;
 }
 
 /// The experts' parameters, or all others.

@@ -45,17 +45,14 @@ void report(Context& context, const Dataset& data, const Split& split) {
 }  // namespace
 
 WorkloadSchema split_schema() {
-  ParameterSpec holdout{.name = "holdout", .type = ParameterType::string, .default_value = kDrawn};
-  holdout.help =
-      "indices to hold out, a .npy (int64) or .txt; 'drawn': by the seed, holdout_share of the images";
+  ParameterSpec holdout = data_path(
+      "holdout",
+      "indices to hold out, a .npy (int64) or .txt; 'drawn': by the seed, holdout_share of the images",
+      kDrawn);
   holdout.choices = {kDrawn};
-  holdout.is_data_path = true;
   WorkloadSchema schema;
   schema.name = "split";
-  for (ParameterSpec& spec : image_parameter_specs()) {
-    if (spec.name.starts_with("data.") && spec.name != "data.test_samples")
-      schema.parameters.push_back(std::move(spec));
-  }
+  schema.parameters = training_set_specs();
   for (ParameterSpec& spec : std::vector<ParameterSpec>{
            integer("experts", 4, "1", "how many experts", 1), holdout,
            number("holdout_share", 0.2, "1", "of all training images, held out from the experts", 0, 1),
@@ -79,10 +76,7 @@ void make_split_folder(Context& context) {
          whole_column("images", "1", "in it"), whole_column("least", "1", "images of its rarest class"),
          whole_column("most", "1", "images of its most frequent class")}}});
   if (context.communicator().rank() == 0) {
-    const Dataset data = load_dataset({.path = values.at("data.path").as_string(),
-                                       .samples = values.at("data.samples").as_int(),
-                                       .classes = values.at("data.classes").as_int(),
-                                       .seed = static_cast<std::uint64_t>(values.at("data.seed").as_int())});
+    const Dataset data = load_dataset(training_set_options(values));
     const SplitOptions options{.experts = values.at("experts").as_int(),
                                .holdout = values.at("holdout_share").as_float(),
                                .shared = values.at("shared_share").as_float(),

@@ -45,6 +45,16 @@ std::int64_t kept_elements(std::int64_t elements, double ratio) {
   return std::clamp<std::int64_t>(kept, 1, elements);
 }
 
+double square_norm(const float* x, std::int64_t count) {
+  double sum = 0, squares = 0;
+  compression_kernels().moments(x, count, &sum, &squares);
+  return squares;
+}
+
+double relative_error(double error_square, double norm_square) {
+  return norm_square > 0 ? std::sqrt(error_square / norm_square) : 0;
+}
+
 void require_finite(const Layer& layer, const float* gradient, std::uint32_t step) {
   if (compression_kernels().largest_magnitude(gradient, layer.elements) >= 0x7F800000) {
     throw_not_finite(layer, step);

@@ -92,6 +92,11 @@ std::unique_ptr<Compressor> make_compressor(const CompressionOptions& options, s
 /// max(1, floor(elements * ratio)), 0 of none.
 std::int64_t kept_elements(std::int64_t elements, double ratio);
 
+/// |x|^2, in fp64.
+double square_norm(const float* x, std::int64_t count);
+/// |error| / |x| from their squares; 0 of zeros.
+double relative_error(double error_square, double norm_square);
+
 /// Throws throw_not_finite's error where an element is NaN or infinite.
 void require_finite(const Layer& layer, const float* gradient, std::uint32_t step);
 

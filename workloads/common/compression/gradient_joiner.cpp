@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -31,16 +30,6 @@ class Timer {
   double* second_;
   Clock::time_point start_ = Clock::now();
 };
-
-double square_norm(const float* x, std::int64_t count) {
-  double sum = 0, squares = 0;
-  compression_kernels().moments(x, count, &sum, &squares);
-  return squares;
-}
-
-double relative(double error_square, double norm_square) {
-  return norm_square > 0 ? std::sqrt(error_square / norm_square) : 0;
-}
 
 void check(const JoinOptions& options) {
   const std::string& method = options.compressor.method;
@@ -85,7 +74,7 @@ void GradientJoiner::begin_step(std::int64_t step, double ratio, bool measure_er
 
 const StepCompression& GradientJoiner::figures() {
   figures_.error =
-      measure_error_ ? relative(error_square_, norm_square_) : std::numeric_limits<double>::quiet_NaN();
+      measure_error_ ? relative_error(error_square_, norm_square_) : std::numeric_limits<double>::quiet_NaN();
   return figures_;
 }
 
@@ -204,7 +193,7 @@ void GradientJoiner::keep_back(const Part& part) {
   figures.error = std::numeric_limits<double>::quiet_NaN();
   if (!measure_error_) return;
   const double error = square_norm(left, layer.elements);
-  figures.error = relative(error, norm);
+  figures.error = relative_error(error, norm);
   error_square_ += error;
   norm_square_ += norm;
 }

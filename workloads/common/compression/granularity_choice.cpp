@@ -8,12 +8,6 @@
 namespace muster::workloads {
 namespace {
 
-double square_sum(const float* begin, const float* end) {
-  double sum = 0;
-  for (; begin != end; ++begin) sum += static_cast<double>(*begin) * *begin;
-  return sum;
-}
-
 /// What compressing a gradient leaves of it.
 struct Trial {
   double bytes = 0;
@@ -92,7 +86,7 @@ std::vector<LayerChoice> choose_joined(Communicator& communicator, const Compres
   std::vector<LayerChoice> choices(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const Trial trial = compressed(*compressor, layers[i], gradients[i]);
-    choices[i] = {.square_norm = square_sum(gradients[i], gradients[i] + layers[i].elements),
+    choices[i] = {.square_norm = square_norm(gradients[i], layers[i].elements),
                   .alone_bytes = trial.bytes,
                   .alone_error = square_distance(gradients[i], trial.sent.data(), layers[i].elements),
                   .joined_bytes = 0,

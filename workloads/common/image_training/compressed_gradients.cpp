@@ -17,6 +17,8 @@ namespace muster::workloads {
 namespace {
 
 constexpr const char* kJoined = "joined";
+/// The ratio whose loops are taken for topk's at any.
+constexpr double kBreakEvenFrom = 0.01;
 
 JoinOptions join_options(const Parameters& values) {
   JoinOptions join;
@@ -32,10 +34,6 @@ JoinOptions join_options(const Parameters& values) {
                                                                           : CompressedTransport::packed;
   join.error_feedback = values.at("exchange.error_feedback").as_bool();
   return join;
-}
-
-double relative(double error_square, double norm_square) {
-  return norm_square > 0 ? std::sqrt(error_square / norm_square) : 0;
 }
 
 /// Collective: chooses, and writes down what was found.
@@ -59,8 +57,8 @@ JoinedParameters chosen(const TrainingParts& parts, const CompressionSettings& s
     const LayerChoice& choice = choices[i];
     parts.context.metrics().append(
         "granularity", {static_cast<std::int64_t>(i), layers[i].elements, choice.alone_bytes,
-                        relative(choice.alone_error, choice.square_norm), choice.joined_bytes,
-                        relative(choice.joined_error, choice.square_norm), choice.joined ? 1 : 0});
+                        relative_error(choice.alone_error, choice.square_norm), choice.joined_bytes,
+                        relative_error(choice.joined_error, choice.square_norm), choice.joined ? 1 : 0});
     if (!choice.joined) continue;
     joined.push_back(i);
     names += ' ' + layers[i].name;
@@ -248,7 +246,8 @@ void CompressedGradients::calibrate(double bucket_mb) {
     const bool sparse = name == "topk" || name == "randomk";
     if (name == "thresholdv" || (name == "powersgd" && settings_.granularity == Granularity::entire_model))
       continue;
-    for (const double ratio : sparse ? std::vector<double>{0.001, 0.01, 0.1, 0.5} : std::vector<double>{1}) {
+    for (const double ratio :
+         sparse ? std::vector<double>{0.001, kBreakEvenFrom, 0.1, 0.5} : std::vector<double>{1}) {
       candidates.push_back(settings_.join.compressor);
       candidates.back().method = name;
       candidates.back().ratio = ratio;
@@ -267,10 +266,13 @@ void CompressedGradients::calibrate(double bucket_mb) {
     context_.log(line);
   }
   double dense = 0, half = 0;
+  LoopCost topk_loops;
   for (const CompressionOptions& options : candidates) {
-    const Prediction cost = predicted(options, measure_loops(options, settings_.join.seed));
+    const LoopCost loops = measure_loops(options, settings_.join.seed);
+    const Prediction cost = predicted(options, loops);
     if (options.method == "none") dense = cost.seconds();
     if (options.method == "fp16") half = cost.seconds();
+    if (options.method == "topk" && options.ratio == kBreakEvenFrom) topk_loops = loops;
     const auto index = std::find(names.begin(), names.end(), options.method) - names.begin();
     costs_.push_back({static_cast<std::int64_t>(index), options.ratio, cost.bytes_sent, cost.exchange_seconds,
                       cost.compress_seconds, cost.decompress_seconds});
@@ -280,10 +282,10 @@ void CompressedGradients::calibrate(double bucket_mb) {
   }
   CompressionOptions topk = settings_.join.compressor;
   topk.method = "topk";
-  topk.ratio = 0.01;
-  const LoopCost loops = measure_loops(topk, settings_.join.seed);
+  topk.ratio = kBreakEvenFrom;
   const auto below = [&](double seconds) {
-    return break_even_ratio(topk, link, loops, compression_.layers(), buckets, communicator.size(), seconds);
+    return break_even_ratio(topk, link, topk_loops, compression_.layers(), buckets, communicator.size(),
+                            seconds);
   };
   std::snprintf(line, sizeof line, "topk begins to pay below ratio %.3g beside none, %.3g beside fp16",
                 below(dense), below(half));

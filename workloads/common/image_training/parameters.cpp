@@ -128,6 +128,21 @@ DatasetOptions dataset_options(const ImageParameters& parameters) {
           .seed = parameters.data_seed};
 }
 
+std::vector<ParameterSpec> training_set_specs() {
+  std::vector<ParameterSpec> specs;
+  for (ParameterSpec& spec : image_parameter_specs()) {
+    if (spec.name.starts_with("data.") && spec.name != "data.test_samples") specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+DatasetOptions training_set_options(const Parameters& values) {
+  return {.path = values.at("data.path").as_string(),
+          .samples = values.at("data.samples").as_int(),
+          .classes = values.at("data.classes").as_int(),
+          .seed = static_cast<std::uint64_t>(values.at("data.seed").as_int())};
+}
+
 void require_even_batch(const ImageParameters& parameters, int ranks) {
   if (parameters.batch % ranks == 0) return;
   refuse("a batch of " + std::to_string(parameters.batch) + " cannot be shared evenly by " +

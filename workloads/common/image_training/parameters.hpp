@@ -54,6 +54,10 @@ ImageParameters read_image_parameters(const Task& task);
 /// The data set that they name.
 DatasetOptions dataset_options(const ImageParameters& parameters);
 
+/// The parameters of a data set of which a workload reads the training part, and their values.
+std::vector<ParameterSpec> training_set_specs();
+DatasetOptions training_set_options(const Parameters& values);
+
 /// Throws Error(config) for a batch that the ranks cannot share evenly.
 void require_even_batch(const ImageParameters& parameters, int ranks);
 

@@ -4,13 +4,13 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <utility>
 
 #include "core/error.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
+#include "workloads/common/formatted.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
@@ -50,18 +50,6 @@ NetworkOptions network_options(const ImageParameters& p, std::int64_t classes, B
 std::unique_ptr<Optimiser> make_optimiser(const Network& network, const ImageParameters& p) {
   if (p.adamw) return std::make_unique<AdamW>(named_parameters(network), *p.adamw);
   return std::make_unique<Sgd>(named_parameters(network), p.sgd);
-}
-
-std::vector<torch::Tensor> tensors_of(const NamedTensors& named) {
-  std::vector<torch::Tensor> tensors;
-  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
-  return tensors;
-}
-
-std::string formatted(const char* format, auto... values) {
-  char text[256];
-  std::snprintf(text, sizeof text, format, values...);
-  return text;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "workloads/fusion/expert_files.hpp"
+#include "workloads/common/expert_files.hpp"
 
 #include <array>
 #include <charconv>
