@@ -32,14 +32,8 @@ def prepared(name: str, data: Path, folder: Path, replace: dict[str, str]) -> Pa
 def last_rows(runs: Path, experiment: str) -> dict[int, list[dict[str, float]]]:
     """The last epoch's row of each finished task, by ranks."""
     by_ranks: dict[int, list[dict[str, float]]] = {}
-    for task in proof.tasks(runs, experiment):
-        if not (task / "done.json").exists():
-            sys.exit(f"{task} is not finished: call this proof again to go on")
-        text = (task / "task.toml").read_text()
-        ranks = next(
-            int(line.split("=")[1]) for line in text.splitlines() if line.split("=")[0].strip(' "') == "ranks"
-        )
-        by_ranks.setdefault(ranks, []).append(proof.rows(task)[-1])
+    for task in proof.finished(runs, experiment):
+        by_ranks.setdefault(int(proof.given(task)["ranks"]), []).append(proof.rows(task)[-1])
     return by_ranks
 
 

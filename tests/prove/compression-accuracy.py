@@ -28,14 +28,6 @@ WAYS: dict[str, dict[str, str]] = {
 
 
 def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
-    lines = [
-        "{ "
-        + ", ".join(f'"{k}" = {v}' for k, v in {**way, "resources.ranks": ranks, "seed": seed}.items())
-        + " },"
-        for way in WAYS.values()
-        for ranks in RANKS
-        for seed in range(arguments.seeds)
-    ]
     epochs = arguments.epochs
     parameters = {
         "data.path": f'"{proof.require_data("cifar10-subset")}"', "width": arguments.width, "epochs": epochs,
@@ -43,21 +35,18 @@ def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
         "schedule.knots": f"[0, {max(1, epochs // 4)}, {epochs}]", "precision": '"bf16"',
         "exchange.ratio": 0.01, "evaluate_every": 0, "log_every": 10,
     }  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        f'name = "{file.stem}"\nworkload = "compressed"\n'
-        "[resources]\ncpus_per_rank = 1\noversubscribe = true\n[parameters]\n"
-        + "".join(f"{key} = {value}\n" for key, value in parameters.items())
-        + "[matrix]\ninclude = [\n" + "\n".join(lines) + "\n]\n"
-    )  # fmt: skip
+    cells = [
+        {**way, "resources.ranks": ranks, "seed": seed}
+        for way in WAYS.values()
+        for ranks in RANKS
+        for seed in range(arguments.seeds)
+    ]
+    proof.write_cells(file, "compressed", parameters, cells)
 
 
 def way_of(task: Path) -> tuple[str, int]:
-    """The way and the ranks of a finished task."""
-    if not (task / "done.json").exists():
-        sys.exit(f"{task} is not finished: call this proof again to go on")
-    pairs = [line.split("=") for line in (task / "task.toml").read_text().splitlines() if "=" in line]
-    given = {key.strip().strip('"'): value.strip() for key, value in pairs}
+    """The way and the ranks of a task."""
+    given = proof.given(task)
     for name, way in reversed(WAYS.items()):
         if all(given[key] == value for key, value in way.items()):
             return name, int(given["ranks"])
@@ -94,7 +83,7 @@ def main() -> None:
     proof.muster_run(arguments.runs / f"{name}.toml", arguments.runs)
     scores: dict[tuple[str, int], list[float]] = {}
     sent: dict[tuple[str, int], list[float]] = {}
-    for task in proof.tasks(arguments.runs, name):
+    for task in proof.finished(arguments.runs, name):
         key = way_of(task)
         scores.setdefault(key, []).append(100 * proof.rows(task)[-1]["test_accuracy"])
         sent.setdefault(key, []).append(mean(row["bytes_sent"] for row in proof.rows(task, "compression")))

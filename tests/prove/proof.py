@@ -73,6 +73,35 @@ def tasks(runs: Path, experiment: str) -> list[Path]:
     return sorted((runs / experiment / "tasks").iterdir())
 
 
+def finished(runs: Path, experiment: str) -> list[Path]:
+    """The tasks of an experiment; ends the proof where one is not done."""
+    found = tasks(runs, experiment)
+    for task in found:
+        if not (task / "done.json").exists():
+            sys.exit(f"{task} is not finished: call this proof again to go on")
+    return found
+
+
+def given(task: Path) -> dict[str, str]:
+    """What a task was made of, as it stands in its file: the last part of each key and its value."""
+    pairs = [line.split("=", 1) for line in (task / "task.toml").read_text().splitlines() if "=" in line]
+    return {key.strip().strip('"'): value.strip() for key, value in pairs}
+
+
+def write_cells(
+    file: Path, workload: str, parameters: dict[str, object], cells: list[dict[str, object]]
+) -> None:
+    """An experiment of the cells, on as many CPUs as there are; values as TOML spells them."""
+    lines = ["{ " + ", ".join(f'"{key}" = {value}' for key, value in cell.items()) + " }," for cell in cells]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(
+        f'name = "{file.stem}"\nworkload = "{workload}"\n'
+        "[resources]\ncpus_per_rank = 1\noversubscribe = true\n[parameters]\n"
+        + "".join(f"{key} = {value}\n" for key, value in parameters.items())
+        + "[matrix]\ninclude = [\n" + "\n".join(lines) + "\n]\n"
+    )  # fmt: skip
+
+
 def rows(task: Path, table: str = "") -> list[dict[str, float]]:
     """A task's metrics: the first table, or a named other one."""
     with (task / (f"metrics-{table}.csv" if table else "metrics.csv")).open(newline="") as file:

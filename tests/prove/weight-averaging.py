@@ -38,7 +38,6 @@ def with_more_tests(folder: Path) -> Path:
 
 def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
     """Serial training, the default averages in the same steps, and the source's way."""
-    seeds = range(arguments.seeds)
     cells = [{"resources.ranks": 1, "batch": BATCH}]
     cells += [{"resources.ranks": ranks, "batch": BATCH} for ranks in RANKS]
     if arguments.only != "bytes":
@@ -53,11 +52,6 @@ def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
             }
             for r in RANKS
         ]
-    lines = [
-        "{ " + ", ".join(f'"{key}" = {value}' for key, value in {**cell, "seed": seed}.items()) + " },"
-        for cell in cells
-        for seed in seeds
-    ]
     data = "synthetic" if arguments.only == "bytes" else with_more_tests(file.parent.resolve() / "images")
     parameters = {
         "data.path": f'"{data}"', "width": arguments.width, "epochs": arguments.epochs,
@@ -66,23 +60,15 @@ def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
     }  # fmt: skip
     if arguments.only == "bytes":
         parameters |= {"data.samples": 1024, "data.test_samples": 128}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        f'name = "{file.stem}"\nworkload = "weight_averaging"\n'
-        "[resources]\ncpus_per_rank = 1\noversubscribe = true\n[parameters]\n"
-        + "".join(f"{key} = {value}\n" for key, value in parameters.items())
-        + "[matrix]\ninclude = [\n" + "\n".join(lines) + "\n]\n"
-    )  # fmt: skip
+    seeded = [{**cell, "seed": seed} for cell in cells for seed in range(arguments.seeds)]
+    proof.write_cells(file, "weight_averaging", parameters, seeded)
 
 
-def finished(runs: Path, experiment: str) -> dict[tuple[int, int], list[dict[str, float]]]:
+def last_rows(runs: Path, experiment: str) -> dict[tuple[int, int], list[dict[str, float]]]:
     """Of each finished task its last epoch and what it sent, by ranks and batch."""
     found: dict[tuple[int, int], list[dict[str, float]]] = {}
-    for task in proof.tasks(runs, experiment):
-        if not (task / "done.json").exists():
-            sys.exit(f"{task} is not finished: call this proof again to go on")
-        text = [line.split("=") for line in (task / "task.toml").read_text().splitlines() if "=" in line]
-        given = {key.strip().strip('"'): value.strip() for key, value in text}
+    for task in proof.finished(runs, experiment):
+        given = proof.given(task)
         ranks, batch = int(given["ranks"]), int(given["batch"])
         averages = proof.rows(task, "average") if ranks > 1 else []
         row = proof.rows(task)[-1] | {
@@ -144,7 +130,7 @@ def main() -> None:
         experiment = runs / f"{name}.toml"
         write_experiment(experiment, arguments)
         proof.muster_run(experiment, runs)
-        found = finished(runs, name)
+        found = last_rows(runs, name)
     if arguments.only != "bytes":
         scores = {key: accuracies(rows) for key, rows in sorted(found.items())}
         for (ranks, batch), values in scores.items():
