@@ -137,27 +137,24 @@ std::optional<Assignment> Packer::try_take(const Resources& needs) {
   return assignment;
 }
 
-std::vector<Packer::Placement> Packer::place(const std::vector<Waiting>& queue) {
+std::vector<Packer::Placement> Packer::place(const std::vector<Waiting>& queue, std::size_t most) {
   std::vector<Placement> placements;
-  std::vector<std::pair<std::string, int>> waiting;
-  const auto overtaken_before = [this](const std::string& key) {
-    const auto known = std::find_if(overtaken_.begin(), overtaken_.end(),
-                                    [&](const auto& item) { return item.first == key; });
-    return known == overtaken_.end() ? 0 : known->second;
-  };
-  bool closed = false;
+  std::map<std::string, int> waiting;
+  bool closed = most == 0;
   for (std::size_t index = 0; index < queue.size(); ++index) {
     const Waiting& task = queue[index];
     std::optional<Assignment> assignment;
     if (!closed) assignment = try_take(task.needs);
     if (!assignment) {
-      waiting.emplace_back(task.key, overtaken_before(task.key));
-    } else {
-      placements.push_back({index, *std::move(assignment)});
-      for (auto& [key, times] : waiting) ++times;
+      const auto before = overtaken_.find(task.key);
+      const int times = before == overtaken_.end() ? 0 : before->second;
+      waiting.emplace(task.key, times);
+      closed = closed || times >= kMaxOvertakes;
+      continue;
     }
-    closed = std::any_of(waiting.begin(), waiting.end(),
-                         [](const auto& item) { return item.second >= kMaxOvertakes; });
+    placements.push_back({index, *std::move(assignment)});
+    for (auto& [key, times] : waiting) closed = ++times >= kMaxOvertakes || closed;
+    closed = closed || placements.size() >= most;
   }
   overtaken_ = std::move(waiting);
   return placements;

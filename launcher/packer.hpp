@@ -2,6 +2,8 @@
 /// Which waiting tasks start now, and on which CPUs and GPUs. Pure: no processes, no clock.
 
 #include <cstddef>
+#include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,9 +28,9 @@ class Packer {
   /// Whether `needs` would fit if all slots were free; what does not must not be queued.
   bool can_fit(const Resources& needs) const;
 
-  /// Takes the slots of all that can start now: indices into `queue` (in order) with what each is given. A
-  /// task keeps its `key` from call to call: by it the packer remembers how often a waiting task was
-  /// overtaken.
+  /// Takes the slots of all that can start now, at most `most`: indices into `queue` (in order) with what
+  /// each is given. A task keeps its `key` from call to call: by it the packer remembers how often a waiting
+  /// task was overtaken.
   struct Waiting {
     std::string key;
     Resources needs;
@@ -37,7 +39,8 @@ class Packer {
     std::size_t index = 0;
     Assignment assignment;
   };
-  std::vector<Placement> place(const std::vector<Waiting>& queue);
+  std::vector<Placement> place(const std::vector<Waiting>& queue,
+                               std::size_t most = std::numeric_limits<std::size_t>::max());
 
   /// Takes slots for a gang that runs already (adopted from an earlier launcher); CPUs and GPUs that are not
   /// among the slots, or are taken, are left alone. Returns what was taken, to be released when that gang
@@ -63,7 +66,7 @@ class Packer {
   std::vector<Slots> free_;  ///< as many, each in the order of `all_`
   int running_ = 0;
   bool exclusively_taken_ = false;
-  std::vector<std::pair<std::string, int>> overtaken_;  ///< how often each waiting task was, by key
+  std::map<std::string, int> overtaken_;  ///< how often each waiting task was, by key
 };
 
 }  // namespace muster

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "launcher/rank_end.hpp"
 #include "slurm/job_request.hpp"
 #include "slurm/job_steps.hpp"
 
@@ -97,6 +98,11 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
   order.working_folder = options_.working_folder;
   order.launcher = own_identity();
   return order;
+}
+
+bool SlurmAllocation::came_up(const AttemptPaths& attempt) const {
+  // mpirun starts ranks that do not report.
+  return !options_.capabilities.has_pmix() || any_rank_started(attempt, 1);
 }
 
 int SlurmAllocation::end_leftovers(const GangOrder& order) {

@@ -55,6 +55,7 @@ struct SupervisedTask {
   std::optional<Assignment> assignment;
   std::optional<ProcessIdentity> claimant;
   std::shared_ptr<FollowedGang> gang;
+  bool came_up = true;  ///< its newest start holds up no others
   std::optional<std::chrono::steady_clock::time_point> asked_to_stop;
   bool signalled_to_stop = false;
   bool told_to_end = false;

@@ -67,6 +67,7 @@ class Supervisor {
   void watch_coming_up(SupervisedTask& task);
   void look_at_needs();
   void start_waiting();
+  std::size_t room_for_starts();
   bool has_time_for(const SupervisedTask& task) const;
   void start(SupervisedTask& task, const Assignment& assignment);
   void stop(SupervisedTask& task, StopSignals::Request request);

@@ -33,6 +33,19 @@ class EndingAllocation : public LocalAllocation {
   double end_;
 };
 
+/// A Slurm that makes no step until it is told.
+class BusyAllocation : public LocalAllocation {
+ public:
+  using LocalAllocation::LocalAllocation;
+  void start(const AttemptPaths& attempt) override {
+    ++starts;
+    LocalAllocation::start(attempt);
+  }
+  bool came_up(const AttemptPaths&) const override { return makes_steps; }
+  int starts = 0;
+  bool makes_steps = false;
+};
+
 class Supervised : public ::testing::Test {
  protected:
   Supervised() : paths_(root_.path(), "e") {}
@@ -174,6 +187,29 @@ TEST_F(Supervised, AJobThatEndsTooSoonForWhatIsNeededBeginsNothingThatNeedsIt) {
   ASSERT_TRUE(drive({{0}, {}, ""}, 20));
   EXPECT_EQ(states_.count(TaskState::done), 1u);
   EXPECT_EQ(states_.count(TaskState::pending), 2u);
+}
+
+TEST_F(Supervised, StartsThatSlurmHasNotCarriedOutAreNeverACrowd) {
+  constexpr int kMost = 64, kTasks = 70;
+  for (int i = 0; i < kTasks; ++i) add_task("sleep 3", {});
+  Slots slots;
+  for (int cpu = 0; cpu < 2 * kTasks; ++cpu) slots.cpus.push_back(cpu);
+  const RunPaths run = paths_.run("2026-01-01T00-00-00");
+  Console console(1, Console::Mode::quiet);
+  Journal journal(run.journal_folder() / "launcher-1.jsonl");
+  RunLog log(run.log(), console);
+  BusyAllocation allocation({slots, std::filesystem::path(MUSTER_SHIM).parent_path(), root_.path()});
+  Supervisor supervisor(paths_, plan_, {}, journal, log, allocation);
+  const auto tick = [&] { supervisor.tick(StopSignals::Request::none); };
+  supervisor.look();
+  tick();
+  tick();
+  EXPECT_EQ(allocation.starts, kMost);
+  allocation.makes_steps = true;
+  tick();
+  EXPECT_EQ(allocation.starts, kTasks);
+  EXPECT_TRUE(
+      testing::wait_until([&] { return tick(), supervisor.finished(StopSignals::Request::none); }, 30));
 }
 
 }  // namespace
