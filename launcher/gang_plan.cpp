@@ -42,13 +42,17 @@ std::vector<std::string> rank_command(const Task& task, const TaskPaths& paths, 
 
 bool needs_mpirun(const Task& task) { return task.resources.ranks > 1; }
 
+const std::string& mpirun_of(const Task& task, const GangPrograms& programs) {
+  return task.workload == kExec ? programs.machine_mpirun : programs.mpirun;
+}
+
 std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, int attempt,
                                       const GangPrograms& programs) {
   const std::vector<std::string> command = rank_command(task, paths, attempt, programs);
   if (!needs_mpirun(task)) return command;
   // The launcher and the runner bind; mpirun must neither bind nor count cores where hardware threads are
   // slots.
-  std::vector<std::string> argv{"mpirun", "--bind-to", "none", "--use-hwthread-cpus"};
+  std::vector<std::string> argv{mpirun_of(task, programs), "--bind-to", "none", "--use-hwthread-cpus"};
   if (task.workload != kExec) {
     // When a rank dies nothing that the others do counts any more; mpirun would give them two seconds.
     argv.insert(argv.end(), {"--mca", "odls_base_sigkill_timeout", "0"});
@@ -85,6 +89,10 @@ std::map<std::string, std::string> gang_environment(const Task& task, const Task
       environment[kTcpConnections] = "2";
     }
   }
+  if (task.workload != kExec || (needs_mpirun(task) && programs.machine_mpirun == programs.mpirun))
+    environment.insert(programs.mpi_environment.begin(), programs.mpi_environment.end());
+  if (task.workload != kExec && !programs.library_path.empty())
+    environment["LD_LIBRARY_PATH"] = programs.library_path;
   if (task.workload == kExec) {
     environment["MUSTER_TASK_ID"] = task.id;
     environment["MUSTER_TASK_FOLDER"] = paths.folder().string();

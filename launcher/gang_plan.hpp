@@ -3,9 +3,11 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/run_paths.hpp"
 #include "core/task.hpp"
 #include "launcher/packer.hpp"
@@ -14,8 +16,13 @@ namespace muster {
 
 /// The programs that gangs on this machine need.
 struct GangPrograms {
-  std::filesystem::path runner;  ///< muster-runner
-  bool as_root = false;          ///< Open MPI refuses root unless told twice that it may
+  std::filesystem::path runner;           ///< muster-runner
+  bool as_root = false;                   ///< Open MPI refuses root unless told twice that it may
+  std::string mpirun = "mpirun";          ///< of the MPI that muster-runner is linked to
+  std::string machine_mpirun = "mpirun";  ///< starts commands of `exec`, which may be linked to another
+  std::map<std::string, std::string> mpi_environment;  ///< of `mpirun`, and of muster-runner without it
+  std::string library_path;       ///< LD_LIBRARY_PATH of muster-runner; "" leaves it as it is
+  std::optional<Error> no_torch;  ///< why the workloads of a bundle cannot be loaded
 };
 
 /// What a rank of the gang runs: muster-runner with the task, or the command of `exec` with its placeholders
@@ -29,6 +36,9 @@ std::vector<std::string> gang_command(const Task& task, const TaskPaths& paths, 
 
 /// True where gang_command starts with mpirun.
 bool needs_mpirun(const Task& task);
+
+/// The mpirun that starts its ranks, where it needs one.
+const std::string& mpirun_of(const Task& task, const GangPrograms& programs);
 
 /// Added to the launcher's environment; docs/gangs.md lists the names.
 std::map<std::string, std::string> gang_environment(const Task& task, const TaskPaths& paths, int attempt,

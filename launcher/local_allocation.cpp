@@ -10,9 +10,9 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <sstream>
 
 #include "core/error.hpp"
+#include "launcher/gang_programs.hpp"
 #include "launcher/gpu_probe.hpp"
 #include "launcher/process_table.hpp"
 
@@ -63,33 +63,16 @@ Slots local_slots(std::optional<int> cpus, std::optional<int> gpus) {
   return slots;
 }
 
-std::optional<std::filesystem::path> find_command(const std::string& command,
-                                                  const std::filesystem::path& folder) {
-  const auto is_program = [](const std::filesystem::path& file) {
-    return std::filesystem::is_regular_file(file) && access(file.c_str(), X_OK) == 0;
-  };
-  if (command.find('/') != std::string::npos) {
-    const std::filesystem::path file = folder / command;
-    return is_program(file) ? std::optional(file) : std::nullopt;
-  }
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "/bin:/usr/bin" : path);
-  for (std::string item; std::getline(folders, item, ':');) {
-    const std::filesystem::path file = folder / (item.empty() ? "." : item) / command;
-    if (is_program(file)) return file;
-  }
-  return std::nullopt;
-}
-
 LocalAllocation::LocalAllocation(LocalAllocationOptions options)
-    : options_(std::move(options)), slots_{options_.slots} {
-  programs_.runner = options_.program_folder / "muster-runner";
-  programs_.as_root = geteuid() == 0;
-}
+    : options_(std::move(options)),
+      slots_{options_.slots},
+      programs_(find_gang_programs(options_.program_folder)) {}
 
 void LocalAllocation::check(const Task& task) const {
-  if (needs_mpirun(task) && !find_command("mpirun", options_.working_folder)) {
-    throw Error(ExitCode::config, "mpirun is not there, and ranks are started by it",
+  require_torch(task, programs_);
+  const std::string& mpirun = mpirun_of(task, programs_);
+  if (needs_mpirun(task) && !find_command(mpirun, options_.working_folder)) {
+    throw Error(ExitCode::config, mpirun + " is not there, and ranks are started by it",
                 "install Open MPI (Debian: openmpi-bin), or load your site's module and start muster again");
   }
   const bool is_exec = task.workload == "exec";

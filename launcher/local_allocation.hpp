@@ -26,6 +26,8 @@ class LocalAllocation : public Allocation {
  public:
   explicit LocalAllocation(LocalAllocationOptions options);
 
+  const GangPrograms& programs() const { return programs_; }
+
   const std::vector<Slots>& slots() const override { return slots_; }
   std::optional<double> deadline() const override { return std::nullopt; }
   void check(const Task& task) const override;
@@ -51,9 +53,5 @@ class LocalAllocation : public Allocation {
   Shims shims_;                              ///< attempt folder -> pid, till reaped
   std::map<std::string, int> exited_shims_;  ///< attempt folder -> exit code
 };
-
-/// The full path of a command as execvp would find it, seen from `folder`; nullopt where there is none.
-std::optional<std::filesystem::path> find_command(const std::string& command,
-                                                  const std::filesystem::path& folder);
 
 }  // namespace muster

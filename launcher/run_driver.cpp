@@ -10,6 +10,7 @@
 #include "core/journal.hpp"
 #include "core/unix_time.hpp"
 #include "launcher/attempt_ledger.hpp"
+#include "launcher/gang_programs.hpp"
 #include "launcher/host_health.hpp"
 #include "launcher/local_allocation.hpp"
 #include "launcher/run_display.hpp"
@@ -36,10 +37,6 @@ constexpr auto kIndexEvery = std::chrono::seconds(2);
 /// Of thousands of tasks the index takes long to write: it gets this part of the launcher's time at most.
 constexpr int kIndexShare = 20;
 constexpr auto kLookForSuccessorEvery = std::chrono::seconds(1);
-
-std::filesystem::path program_folder() {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
-}
 
 void write_index(const RunPaths& run, const std::vector<SupervisedTask>& tasks) {
   write_sweep_index(run.sweep_h5(), run.summary_csv(), sweep_entries(summarize(tasks)));

@@ -4,7 +4,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
@@ -14,6 +13,9 @@
 
 #include "core/process_identity.hpp"
 #include "core/version.hpp"
+#include "launcher/bundle.hpp"
+#include "launcher/command_output.hpp"
+#include "launcher/gang_programs.hpp"
 #include "launcher/gpu_probe.hpp"
 
 namespace muster {
@@ -21,20 +23,6 @@ namespace muster {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// The first line that a fixed shell command prints; "" where it fails.
-std::string first_line_of(const char* command) {
-  FILE* pipe = popen(command, "r");
-  if (pipe == nullptr) return "";
-  char text[256] = {};
-  if (std::fgets(text, sizeof text, pipe) == nullptr) text[0] = '\0';
-  while (std::fgetc(pipe) != EOF) {
-  }
-  pclose(pipe);
-  std::string line = text;
-  while (!line.empty() && line.back() == '\n') line.pop_back();
-  return line;
-}
 
 std::string cpu_model() {
   std::ifstream file("/proc/cpuinfo");
@@ -69,6 +57,9 @@ std::string describe_environment(const std::vector<Slots>& slots) {
   utsname system{};
   if (uname(&system) == 0) json["kernel"] = std::string(system.sysname) + " " + system.release;
   add(json, "mpirun", first_line_of("mpirun --version 2>/dev/null"));
+  if (const auto bundle = find_bundle(program_folder())) {
+    json["bundle"] = {{"folder", bundle->folder.string()}, {"mpi", bundle->mpi}, {"torch", bundle->torch}};
+  }
   add(json, "cpu_model", cpu_model());
   json["hosts"] = Json::array();
   for (const Slots& host : slots) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "launcher/gang_programs.hpp"
 #include "launcher/rank_end.hpp"
 #include "slurm/job_request.hpp"
 #include "slurm/job_steps.hpp"
@@ -38,10 +39,7 @@ std::vector<Slots> slots_of(const OwnJob& job) {
 SlurmAllocation::SlurmAllocation(SlurmAllocationOptions options)
     : options_(std::move(options)),
       shims_({{}, options_.program_folder, options_.working_folder}),
-      slots_(slots_of(options_.job)) {
-  programs_.runner = options_.program_folder / "muster-runner";
-  programs_.as_root = geteuid() == 0;
-}
+      slots_(slots_of(options_.job)) {}
 
 std::optional<double> SlurmAllocation::deadline() const {
   if (!options_.job.end) return std::nullopt;
@@ -53,7 +51,7 @@ bool SlurmAllocation::by_srun(const Task& task) const {
 }
 
 void SlurmAllocation::check(const Task& task) const {
-  if (by_srun(task)) return;
+  if (by_srun(task)) return require_torch(task, shims_.programs());
   if (task.resources.gpus_per_rank > 0) {
     throw Error(
         ExitCode::config,
@@ -67,7 +65,7 @@ void SlurmAllocation::check(const Task& task) const {
 GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int attempt,
                                  const Assignment& assignment) const {
   GangOrder order;
-  order.environment = gang_environment(task, paths, attempt, assignment, programs_);
+  order.environment = gang_environment(task, paths, attempt, assignment, shims_.programs());
   order.environment.erase("MUSTER_CPUS");
   order.environment[kStepName] = "muster-" + task.id + "-" + std::to_string(attempt);
   if (const auto end = deadline()) order.environment["MUSTER_DEADLINE"] = std::to_string(*end);
@@ -85,11 +83,15 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
     order.argv = srun_arguments(options_.capabilities, step);
     order.ranks_report = true;
     order.argv.insert(order.argv.end(), {(options_.program_folder / "muster-shim").string(), "--rank"});
-    const auto command = rank_command(task, paths, attempt, programs_);
+    const auto command = rank_command(task, paths, attempt, shims_.programs());
     order.argv.insert(order.argv.end(), command.begin(), command.end());
     order.unset = variables_against_srun();
+    // A command may be linked to any MPI.
+    if (task.workload == "exec") {
+      for (const auto& [name, value] : shims_.programs().mpi_environment) order.environment.erase(name);
+    }
   } else {
-    order.argv = over_hosts(gang_command(task, paths, attempt, programs_), assignment);
+    order.argv = over_hosts(gang_command(task, paths, attempt, shims_.programs()), assignment);
     // Without it the daemons of gangs on one host wait for each other.
     order.environment["OMPI_MCA_plm_slurm_args"] = "--overlap";
   }

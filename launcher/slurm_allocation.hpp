@@ -46,7 +46,6 @@ class SlurmAllocation : public Allocation {
 
   SlurmAllocationOptions options_;
   LocalAllocation shims_;
-  GangPrograms programs_;
   std::vector<Slots> slots_;
 };
 

@@ -6,6 +6,7 @@
 namespace muster {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Key;
@@ -104,6 +105,42 @@ TEST(GangPlan, RanksOfSeveralHostsSendBothWaysAtOnce) {
               Not(Contains(Key("OMPI_MCA_btl_tcp_links"))))
       << "the user's own counts";
   unsetenv("OMPI_MCA_btl_tcp_links");
+}
+
+/// Those of a bundle, on a machine with an mpirun of its own or without.
+GangPrograms bundled(const std::string& machine_mpirun) {
+  GangPrograms programs{"/b/bin/muster-runner", false};
+  programs.mpirun = "/b/mpirun";
+  programs.machine_mpirun = machine_mpirun;
+  programs.mpi_environment = {{"OPAL_PREFIX", "/b/mpi"}};
+  programs.library_path = "/torch/lib";
+  return programs;
+}
+
+TEST(GangPlan, BundlesRunnerIsStartedByItsOwnMpi) {
+  const Assignment assignment{{{"", {0}, {}}}};
+  EXPECT_EQ(gang_command(plugin_task(2), kPaths, 1, bundled("mpirun")).front(), "/b/mpirun");
+  for (const int ranks : {1, 2}) {
+    const auto environment = gang_environment(plugin_task(ranks), kPaths, 1, assignment, bundled("mpirun"));
+    EXPECT_THAT(environment, Contains(Pair("OPAL_PREFIX", "/b/mpi")));
+    EXPECT_THAT(environment, Contains(Pair("LD_LIBRARY_PATH", "/torch/lib")));
+  }
+}
+
+TEST(GangPlan, BundleStartsCommandsByTheMachinesMpiWhereThereIsOne) {
+  const Assignment assignment{{{"", {0}, {}}}};
+  EXPECT_EQ(gang_command(exec_task({"c"}, 2), kPaths, 1, bundled("mpirun")).front(), "mpirun");
+  EXPECT_THAT(gang_environment(exec_task({"c"}, 2), kPaths, 1, assignment, bundled("mpirun")),
+              Not(Contains(Key("OPAL_PREFIX"))))
+      << "it would look for its components in the bundle";
+  EXPECT_EQ(gang_command(exec_task({"c"}, 2), kPaths, 1, bundled("/b/mpirun")).front(), "/b/mpirun");
+  EXPECT_THAT(gang_environment(exec_task({"c"}, 2), kPaths, 1, assignment, bundled("/b/mpirun")),
+              Contains(Key("OPAL_PREFIX")));
+}
+
+TEST(GangPlan, BundleLeavesTheLibrariesOfCommandsAlone) {
+  EXPECT_THAT(gang_environment(exec_task({"c"}), kPaths, 1, {{{"", {0}, {}}}}, bundled("/b/mpirun")),
+              Not(AnyOf(Contains(Key("OPAL_PREFIX")), Contains(Key("LD_LIBRARY_PATH")))));
 }
 
 TEST(GangPlan, OnlyRootMayBeRoot) {

@@ -150,6 +150,22 @@ BREAKS = [
         "fusions whose components are bitwise the undisturbed ones",
     ),
     Break(
+        "a bundle's Open MPI looks for its components where it was installed",
+        "bundle",
+        "cmake/make_bundle.py",
+        '    "OPAL_PREFIX": OPEN_MPI,\n',
+        "",
+        "PyTorch in Python: right of exec, ddp and the output of each",
+    ),
+    Break(
+        "a bundle takes any version of PyTorch",
+        "bundle",
+        "launcher/bundle.cpp",
+        "  if (found.substr(0, found.find('+')) != version) {\n",
+        "  if (found.empty()) {\n",
+        "with another PyTorch: one error that names it",
+    ),
+    Break(
         "each rank dawdles for two seconds before it starts",
         "ddp-speed --only start",
         "runner/gang_task.cpp",
@@ -222,7 +238,7 @@ def prove(clone: Path, command: str) -> tuple[int, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "topic", nargs="*", help="some of: gradients kills metrics errors weight-averaging ddp-speed"
+        "topic", nargs="*", help="some of: gradients kills metrics errors weight-averaging bundle ddp-speed"
     )
     parser.add_argument("--folder", type=Path, help="where to clone and build, kept afterwards")
     arguments = parser.parse_args()
