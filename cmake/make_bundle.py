@@ -267,7 +267,9 @@ def write_archive(bundle: Path, archive: Path, time: int) -> None:
 
 
 def fill(bundle: Path, build: Path) -> None:
-    out("cmake", "--install", build, "--prefix", bundle, "--component", "Unspecified", "--strip")
+    for component in ("Unspecified", "gpu_tests"):
+        out("cmake", "--install", build, "--prefix", bundle, "--component", component, "--strip")
+    copy(ROOT / "tests/gpu_check.py", bundle / "bin/gpu-check")
     for library in bundle.rglob("*.a"):
         out("strip", "--strip-debug", library)
     torch = Path(cache_entry(build, "MUSTER_TORCH_ROOT"))

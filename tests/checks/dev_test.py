@@ -36,7 +36,8 @@ class Dev(unittest.TestCase):
 
     def test_help_names_every_command(self):
         text = self.dev("help").stdout
-        for command in "setup build quickstart run muster test check lint fmt bundle bench prove".split():
+        commands = "setup build quickstart run muster test check lint fmt bundle gpu-check bench prove"
+        for command in commands.split():
             self.assertRegex(text, rf"(?m)^  {command}\b")
 
     def test_an_unknown_command_is_refused(self):
