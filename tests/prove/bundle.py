@@ -157,10 +157,8 @@ def steps_well_done(machine: Machine, folder: str, runs: str, **environment: str
     return well
 
 
-def is_one_error(done: subprocess.CompletedProcess[str], *words: str) -> bool:
-    return (
-        done.returncode == 7 and done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
-    )
+def is_one_error(done: subprocess.CompletedProcess[str], code: int, *words: str) -> bool:
+    return done.returncode == code and done.stderr.count("\n") == 1 and all(w in done.stderr for w in words)
 
 
 def judge(machine: Machine, archive: Path, packages: Path, verdict: proof.Verdict) -> None:
@@ -175,11 +173,14 @@ def judge(machine: Machine, archive: Path, packages: Path, verdict: proof.Verdic
     verdict.at_least("unpacked with every file as its manifest says", whole.returncode == 0, 1)
     verdict.at_least("prints its version", machine.call("first/bin/muster --version").returncode == 0, 1)
 
+    done = machine.call("first/bin/gpu-check")
+    verdict.at_least("gpu-check: one line without a GPU", is_one_error(done, 5, "no GPU here"), 1)
+
     # Without LibTorch: one error, and all that needs none goes on.
     (machine.home / "training.toml").write_text(TRAINING)
     (machine.home / "sweep.toml").write_text(SWEEP)
     done = machine.call("first/bin/muster run training.toml --runs none")
-    clear = is_one_error(done, "no package torch", "pip install torch==", "MUSTER_TORCH_ROOT")
+    clear = is_one_error(done, 7, "no package torch", "pip install torch==", "MUSTER_TORCH_ROOT")
     verdict.at_least("without PyTorch: one error that says what to do", clear, 1)
     done = machine.call("first/bin/muster run sweep.toml --runs none")
     verdict.at_least("without PyTorch: commands run", done.returncode == 0, 1)
@@ -189,7 +190,7 @@ def judge(machine: Machine, archive: Path, packages: Path, verdict: proof.Verdic
     version = (packages / "torch/version.py").read_text()
     (other / "version.py").write_text(version.replace("'2.", "'1."))
     done = machine.call("first/bin/muster run training.toml --runs none", MUSTER_TORCH_ROOT="other/torch")
-    clear = is_one_error(done, " is 1.", "pip install torch==")
+    clear = is_one_error(done, 7, " is 1.", "pip install torch==")
     verdict.at_least("with another PyTorch: one error that names it", clear, 1)
 
     machine.show(packages, PACKAGES)
