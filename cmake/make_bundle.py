@@ -23,9 +23,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 60_000_000  # bytes of the archive
 
-# Never carried: glibc must be the machine's own, and a program has one libstdc++, which LibTorch shares.
+# Never carried: glibc must be the machine's own, a program has one libstdc++, which LibTorch shares, and CUDA
+# comes with LibTorch.
 FROM_THE_MACHINE = re.compile(
     r"ld-linux-x86-64\.so|lib(c|m|dl|rt|util|pthread|resolv|stdc\+\+|gcc_s)\.so|lib(torch|c10)[a-z_]*\.so"
+    r"|lib(cu(da|dart|blas|blasLt|dnn|rand|sparse|sparseLt|solver|fft|file|pti)|nccl|nv(rtc|JitLink|idia-ml|toolsext))\.so"
 )
 NEWEST = {"GLIBC": (2, 36), "GLIBCXX": (3, 4, 30), "CXXABI": (1, 3, 13)}
 # Interconnects whose drivers are a site's own, and OpenSHMEM, which nothing here uses.

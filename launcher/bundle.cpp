@@ -61,7 +61,7 @@ fs::path find_torch(const std::string& version) {
   const bool is_given = root != nullptr && *root != '\0';
   const fs::path torch = is_given ? fs::absolute(root) : fs::path(first_line_of(kFindTorch));
   const std::string wanted = "this bundle's workloads need PyTorch " + version + ", and ";
-  if (!fs::exists(torch / "lib" / "libtorch_cpu.so")) {
+  if (torch.empty() || !fs::exists(torch / "lib" / "libtorch_cpu.so")) {
     throw Error(ExitCode::workload,
                 wanted + (is_given ? "there is no LibTorch in $MUSTER_TORCH_ROOT, '" + torch.string() + "'"
                                    : "the python3 on the PATH has no package torch"),

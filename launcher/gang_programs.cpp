@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <sstream>
+#include <system_error>
 
 #include "launcher/bundle.hpp"
 #include "launcher/workload_catalog.hpp"
@@ -12,10 +13,19 @@ namespace muster {
 
 namespace {
 
-/// In front of what the user's environment says: there may lie another LibTorch.
-std::string library_path_with(const std::filesystem::path& folder) {
+namespace fs = std::filesystem;
+
+/// LibTorch, and what of CUDA lies beside a wheel's. In front of what the user's environment says: there may
+/// lie another LibTorch.
+std::string library_path_of(const fs::path& torch) {
+  std::string path = (torch / "lib").string();
+  std::error_code error;
+  for (fs::directory_iterator item(torch.parent_path() / "nvidia", error), end; !error && item != end;
+       item.increment(error)) {
+    if (fs::exists(item->path() / "lib")) path += ":" + (item->path() / "lib").string();
+  }
   const char* before = std::getenv("LD_LIBRARY_PATH");
-  return folder.string() + (before != nullptr && *before != '\0' ? std::string(":") + before : "");
+  return before != nullptr && *before != '\0' ? path + ":" + before : path;
 }
 
 }  // namespace
@@ -35,7 +45,7 @@ GangPrograms find_gang_programs(const std::filesystem::path& program_folder) {
   if (!find_command(programs.machine_mpirun, std::filesystem::current_path()))
     programs.machine_mpirun = programs.mpirun;
   try {
-    programs.library_path = library_path_with(find_torch(bundle->torch) / "lib");
+    programs.library_path = library_path_of(find_torch(bundle->torch));
   } catch (const Error& error) {
     programs.no_torch = error;
   }

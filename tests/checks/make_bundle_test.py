@@ -45,7 +45,14 @@ class Bundle(unittest.TestCase):
             self.assertTrue(make_bundle.too_new(version), version)
 
     def test_what_the_machine_brings_is_not_carried(self):
-        torch = ["libtorch_cpu.so", "libtorch_cuda.so", "libc10.so", "libc10_cuda.so"]
+        torch = [
+            "libtorch_cpu.so",
+            "libtorch_cuda.so",
+            "libc10.so",
+            "libc10_cuda.so",
+            "libcudart.so.13",
+            "libnccl.so.2",
+        ]
         for name in ["libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "libstdc++.so.6", *torch]:
             self.assertTrue(make_bundle.FROM_THE_MACHINE.match(name), name)
         for name in ("libmpi.so.40", "libcurl.so.4", "libcrypto.so.3", "libmunge.so.2", "libdlx.so.1"):
