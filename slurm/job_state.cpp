@@ -95,8 +95,9 @@ constexpr ReasonWords kReasons[] = {
     {"JobHeldUser", "is held by its user"},
     {"JobHeldAdmin", "is held by an administrator"},
     {"JobHoldMaxRequeue", "is held: it was requeued too often"},
-    {"JobLaunchFailure", "is held: it could not be launched"},
-    {"launch_failed_requeued_held", "is held: it could not be launched"},
+    {"JobLaunchFailure", "is held: it could not be launched; 'scontrol release' lets it try again"},
+    {"launch_failed_requeued_held",
+     "is held: it could not be launched; 'scontrol release' lets it try again"},
     {"Licenses", "waits for licenses"},
     {"NodeDown", "waits: a node that it needs is down"},
     {"PartitionDown", "waits: its partition is down"},
@@ -132,7 +133,8 @@ const ReasonWords* find_reason(const std::string& reason) {
 
 std::string words_of_pending(const JobStatus& status) {
   if (status.reason.empty()) return "waits";
-  const std::string reason = first_word(status.reason);
+  std::string reason = first_word(status.reason);
+  if (status.reason == "launch failed requeued held") reason = "launch_failed_requeued_held";
   if (const ReasonWords* known = find_reason(reason)) {
     const bool has_details = status.reason.size() > reason.size();
     return std::string(known->words) + (has_details ? " (" + status.reason + ")" : "");

@@ -446,7 +446,8 @@ def main() -> None:
         expected = undisturbed(folder / "undisturbed", plugin, lengths)
         for name in chosen:
             happens, seconds, conf, slurm = FAULTS[name]
-            place = folder / name[:8]
+            # Short: sockets lie in it.
+            place = folder / str(chosen.index(name))
             place.mkdir()
             lines = [word for line in conf for word in (line.split() if line[0] == "-" else ("--conf", line))]
             began = time.monotonic()
