@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "launcher/gang_programs.hpp"
+#include "launcher/workload_catalog.hpp"
 #include "tests/support/error_of.hpp"
 #include "tests/support/processes.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -112,6 +114,35 @@ TEST_F(BundlesTorch, MissingIsOneErrorWithTheWayOut) {
               AllOf(HasSubstr("no package torch"), HasSubstr("MUSTER_TORCH_ROOT")));
   setenv("MUSTER_TORCH_ROOT", "/nowhere", 1);
   EXPECT_THAT(error_of(ExitCode::workload, [] { find_torch("2.11.0"); }), HasSubstr("'/nowhere'"));
+}
+
+TEST_F(BundlesTorch, IsInFrontOfWhatRanksLoadOtherwise) {
+  const char* const bundle =
+      R"({"mpi": "M 1", "mpirun": "m/mpirun", "torch": "2.11.0", "mpi_environment": {"OPAL_PREFIX": "m"}})";
+  write_text(folder_ / "bundle/bundle.json", bundle);
+  setenv("MUSTER_TORCH_ROOT", make_torch("2.11.0").c_str(), 1);
+  write_text(folder_ / "nvidia/cu13/lib/libcudart.so.13", "");
+  setenv("LD_LIBRARY_PATH", "/modules/lib", 1);
+  const GangPrograms programs = find_gang_programs(folder_ / "bundle/bin");
+  unsetenv("LD_LIBRARY_PATH");
+  EXPECT_EQ(programs.library_path, (folder_ / "torch/lib").string() + ":" +
+                                       (folder_ / "nvidia/cu13/lib").string() + ":/modules/lib");
+  EXPECT_EQ(programs.mpirun, folder_ / "bundle/m/mpirun");
+  EXPECT_FALSE(programs.no_torch);
+}
+
+TEST_F(BundlesTorch, IsMissedByItsOwnWorkloadsAlone) {
+  write_text(folder_ / "bundle/bundle.json",
+             R"({"mpi": "M 1", "mpirun": "m/mpirun", "torch": "2.11.0", "mpi_environment": {}})");
+  setenv("MUSTER_TORCH_ROOT", "/nowhere", 1);
+  const GangPrograms programs = find_gang_programs(folder_ / "bundle/bin");
+  Task task;
+  require_torch(task, programs);
+  task.plugin = folder_ / "mine.so";
+  require_torch(task, programs);
+  task.plugin = built_in_workloads_folder() / "ddp.so";
+  EXPECT_THAT(error_of(ExitCode::workload, [&] { require_torch(task, programs); }), HasSubstr("'/nowhere'"));
+  require_torch(task, find_gang_programs(folder_ / "bin"));
 }
 
 }  // namespace
