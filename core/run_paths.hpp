@@ -49,7 +49,8 @@ class AttemptPaths {
   std::filesystem::path failure(int rank) const {
     return folder_ / ("failure-" + std::to_string(rank) + ".json");
   }
-  std::filesystem::path stop_request() const { return folder_ / "stop"; }  ///< there: save and stop
+  std::filesystem::path binding() const { return folder_ / "binding.json"; }  ///< rank 0's: docs/binding.md
+  std::filesystem::path stop_request() const { return folder_ / "stop"; }     ///< there: save and stop
 
  private:
   std::filesystem::path folder_;

@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/cpu_list.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
-#include "launcher/cpu_list.hpp"
 
 namespace muster {
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "core/command_template.hpp"
-#include "launcher/cpu_list.hpp"
+#include "core/cpu_list.hpp"
 
 namespace muster {
 

@@ -1,7 +1,6 @@
 #include "launcher/local_allocation.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -11,30 +10,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/cpu_list.hpp"
 #include "core/error.hpp"
+#include "core/nvml.hpp"
 #include "launcher/gang_programs.hpp"
-#include "launcher/gpu_probe.hpp"
+#include "launcher/gpu_slots.hpp"
 #include "launcher/process_table.hpp"
 
 namespace muster {
 
 namespace {
-
-std::vector<int> own_cpus() {
-  // Machines with more CPUs than cpu_set_t holds need a larger set; the kernel says so by EINVAL.
-  for (int bits = CPU_SETSIZE; bits <= (1 << 20); bits *= 2) {
-    cpu_set_t* set = CPU_ALLOC(static_cast<std::size_t>(bits));
-    const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(bits));
-    std::vector<int> cpus;
-    const bool known = sched_getaffinity(0, bytes, set) == 0;
-    for (int cpu = 0; known && cpu < bits; ++cpu) {
-      if (CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes, set)) cpus.push_back(cpu);
-    }
-    CPU_FREE(set);
-    if (known) return cpus;
-  }
-  throw Error(ExitCode::internal, "the kernel does not say which CPUs this process may use", "give --cpus");
-}
 
 /// Through a pidfd where the kernel has it: a pid that is reused between the look and the signal is not hit.
 void signal_if_alive(const ProcessIdentity& process, int signal) {
@@ -53,11 +38,11 @@ void signal_if_alive(const ProcessIdentity& process, int signal) {
 
 Slots local_slots(std::optional<int> cpus, std::optional<int> gpus) {
   Slots slots;
-  slots.cpus = own_cpus();
+  slots.cpus = allowed_cpus();
   if (cpus && static_cast<std::size_t>(*cpus) < slots.cpus.size())
     slots.cpus.resize(static_cast<std::size_t>(*cpus));
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  const std::size_t found = visible == nullptr ? probe_gpus().size() : 0;
+  const std::size_t found = visible == nullptr ? Nvml().gpus().size() : 0;
   slots.gpus =
       gpu_slots(found, visible == nullptr ? std::nullopt : std::optional<std::string>(visible), gpus);
   return slots;

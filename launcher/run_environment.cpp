@@ -11,12 +11,12 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "core/nvml.hpp"
 #include "core/process_identity.hpp"
 #include "core/version.hpp"
 #include "launcher/bundle.hpp"
 #include "launcher/command_output.hpp"
 #include "launcher/gang_programs.hpp"
-#include "launcher/gpu_probe.hpp"
 
 namespace muster {
 
@@ -68,7 +68,7 @@ std::string describe_environment(const std::vector<Slots>& slots) {
                              {"gpus", host.gpus}});
   }
   json["gpu_models"] = Json::array();
-  for (const FoundGpu& gpu : probe_gpus()) {
+  for (const FoundGpu& gpu : Nvml().gpus()) {
     json["gpu_models"].push_back({{"name", gpu.name}, {"uuid", gpu.uuid}, {"bytes", gpu.memory}});
   }
   if (const char* modules = std::getenv("LOADEDMODULES")) add(json, "modules", modules);

@@ -3,12 +3,11 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <charconv>
+#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 
+#include "core/cpu_list.hpp"
 #include "core/error.hpp"
 
 namespace muster {
@@ -24,23 +23,16 @@ std::vector<std::string_view> fields(std::string_view text, char separator) {
   }
 }
 
-int number(std::string_view text, std::string_view whole) {
-  int value = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value >= CPU_SETSIZE)
-    throw Error(ExitCode::resources, "MUSTER_CPUS is '" + std::string(whole) + "', which is no list of CPUs",
-                "write it like '0-1,4;2-3', a list for each rank");
-  return value;
-}
-
 std::vector<int> cpu_list(std::string_view text, std::string_view whole) {
   std::vector<int> cpus;
-  for (const std::string_view part : fields(text, ',')) {
-    const std::size_t dash = part.find('-');
-    const int first = number(part.substr(0, dash), whole);
-    const int last = dash == std::string_view::npos ? first : number(part.substr(dash + 1), whole);
-    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
+  try {
+    cpus = parse_cpu_list(text);
+  } catch (const Error&) {
+    cpus.clear();
   }
+  if (cpus.empty() || *std::ranges::max_element(cpus) >= CPU_SETSIZE)
+    throw Error(ExitCode::resources, "MUSTER_CPUS is '" + std::string(whole) + "', which is no list of CPUs",
+                "write it like '0-1,4;2-3', a list for each rank");
   return cpus;
 }
 
@@ -99,7 +91,10 @@ void apply(const DevicePlan& plan) {
       throw Error(ExitCode::resources, "this rank cannot be bound to the CPUs it was given",
                   "check that MUSTER_CPUS names CPUs of this job's own set");
   }
-  if (plan.cuda_visible_devices) setenv("CUDA_VISIBLE_DEVICES", plan.cuda_visible_devices->c_str(), 1);
+  if (!plan.cuda_visible_devices) return;
+  setenv("CUDA_VISIBLE_DEVICES", plan.cuda_visible_devices->c_str(), 1);
+  // CUDA would otherwise count the fastest first, and the driver's own list counts so.
+  setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1);
 }
 
 }  // namespace muster

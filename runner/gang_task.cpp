@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/run_paths.hpp"
+#include "runner/binding_proof.hpp"
 #include "runner/comm/mpi_session.hpp"
 #include "runner/device_plan.hpp"
 #include "runner/failure.hpp"
@@ -41,13 +43,17 @@ void require_ranks(const Task& task, const MpiSession& session) {
 }
 
 Outcome run_workload(MpiSession& session, const std::filesystem::path& task_folder, int attempt,
-                     const Task& task, const Device& device) {
+                     const Task& task, const DevicePlan& plan) {
   require_ranks(task, session);
   if (task.plugin.empty())
     throw Error(ExitCode::workload, "workload '" + task.workload + "' has no plugin that ranks could load",
                 "start its command itself; the launcher does so for exec");
+  auto control = session.world();
+  prove_binding(*control, own_binding(session.rank(), plan, task.resources.oversubscribe),
+                AttemptPaths(TaskPaths(task_folder).attempt(attempt)).binding());
   const WorkloadPlugin& plugin = load_plugin(task.plugin);
-  TaskContext context(task_folder, attempt, task, device, session.world(), session.world(), deadline());
+  TaskContext context(task_folder, attempt, task, plan.device, session.world(), std::move(control),
+                      deadline());
   Outcome outcome = Outcome::finished;
   {
     const auto workload = plugin.create();
@@ -68,7 +74,7 @@ int run_gang_task(const std::filesystem::path& task_folder, int attempt) {
                                         std::getenv("CUDA_VISIBLE_DEVICES"));
     apply(plan);
     session = MpiSession::of_task(task.resources.ranks);
-    const Outcome outcome = run_workload(*session, task_folder, attempt, task, plan.device);
+    const Outcome outcome = run_workload(*session, task_folder, attempt, task, plan);
     session.reset();
     return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::ok);
   } catch (...) {

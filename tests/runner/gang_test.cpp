@@ -176,7 +176,9 @@ TEST(Gang, NamesWhatIsWrongWithAPlugin) {
 }
 
 TEST(Gang, BindsEachRankToItsCpus) {
-  const TaskFolder folder(2, {{"steps", 1000000}, {"step_seconds", 0.01}});
+  TaskFolder folder(2, {{"steps", 1000000}, {"step_seconds", 0.01}});
+  folder.task.resources.oversubscribe = true;
+  folder.write();
   const Gang gang(folder, 1, {{"MUSTER_CPUS", "0;0"}});
   ASSERT_TRUE(becomes_true([&] { return folder.events(1).size() >= 2; }));
   ASSERT_EQ(gang.ranks().size(), 2U);
@@ -184,6 +186,65 @@ TEST(Gang, BindsEachRankToItsCpus) {
     for (const auto& thread :
          std::filesystem::directory_iterator("/proc/" + std::to_string(rank.pid) + "/task"))
       EXPECT_TRUE(contains(read_text(thread.path() / "status"), "Cpus_allowed_list:\t0\n"));
+}
+
+TEST(Gang, RefusesToShareCpusThatItWasToHaveApart) {
+  const TaskFolder folder(2, {{"steps", 20}});
+  EXPECT_EQ(run_gang(folder, 1, {{"MUSTER_CPUS", "0;0"}}), static_cast<int>(ExitCode::resources))
+      << folder.log(1);
+  EXPECT_TRUE(contains(folder.log(1), "have the same CPUs: 0")) << folder.log(1);
+  const std::string report = read_text(folder.attempt(1).binding());
+  EXPECT_TRUE(contains(report, "\"refused\": \"ranks 0 and 1 on ")) << report;
+  EXPECT_TRUE(contains(report, "\"rank\": 1,")) << report;
+  EXPECT_TRUE(folder.events(1).empty()) << "no rank may have started";
+}
+
+TEST(Gang, KeepsAReportOfWhatItComputesOn) {
+  TaskFolder folder(2);
+  folder.task.resources.gpus_per_rank = 1;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1,
+                     {{"CUDA_VISIBLE_DEVICES", "3,0"},
+                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                      {"FAKE_NVML_GPUS", "5"}}),
+            0)
+      << folder.log(1);
+  const std::string report = read_text(folder.attempt(1).binding());
+  for (const char* part : {"\"refused\": null", "\"name\": \"3\"", "\"uuid\": \"GPU-fake-4\"",
+                           "\"uuid\": \"GPU-fake-0\"", "\"gpus_on_host\": 4"})
+    EXPECT_TRUE(contains(report, part)) << part << "\n" << report;
+  EXPECT_TRUE(contains(folder.log(1), "binding: 2 ranks on 1 host, ")) << folder.log(1);
+}
+
+TEST(Gang, RefusesTwoRanksOnOneGpuAndOneThatIsMissing) {
+  const std::map<std::string, std::string> problems = {{"0,GPU-fake-0", "have the same GPU 0 (Fake GPU 0"},
+                                                       {"0,7", "was given GPU 7, which is not among the 2"}};
+  for (const auto& [devices, problem] : problems) {
+    TaskFolder folder(2);
+    folder.task.resources.gpus_per_rank = 1;
+    folder.write();
+    EXPECT_EQ(run_gang(folder, 1,
+                       {{"CUDA_VISIBLE_DEVICES", devices},
+                        {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                        {"FAKE_NVML_GPUS", "2"}}),
+              static_cast<int>(ExitCode::resources))
+        << folder.log(1);
+    EXPECT_TRUE(contains(folder.log(1), problem)) << folder.log(1);
+  }
+}
+
+TEST(Gang, RunsOnGpusThatAreOnlyDeclared) {
+  TaskFolder folder(2);
+  folder.task.resources.gpus_per_rank = 2;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1,
+                     {{"CUDA_VISIBLE_DEVICES", "0,1,2,3"},
+                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                      {"FAKE_NVML_GPUS", "none"}}),
+            0)
+      << folder.log(1);
+  EXPECT_TRUE(contains(folder.log(1), ", 4 GPUs declared and not seen")) << folder.log(1);
+  EXPECT_TRUE(contains(read_text(folder.attempt(1).binding()), "\"seen\": false"));
 }
 
 TEST(Gang, RefusesACpuThatItMayNotUse) {

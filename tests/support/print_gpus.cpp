@@ -1,11 +1,25 @@
-/// Prints what probe_gpus finds: NAME|UUID|BYTES a line.
+/// Prints what NVML shows, NAME|UUID|PCI|BYTES a line, or of each name that is given
+/// UUID|PCI|MEMORY USED|UTILISATION|WATTS|JOULES, or "missing".
 
 #include <cstdio>
 
-#include "launcher/gpu_probe.hpp"
+#include "core/nvml.hpp"
 
-int main() {
-  for (const auto& gpu : muster::probe_gpus()) {
-    std::printf("%s|%s|%.0f\n", gpu.name.c_str(), gpu.uuid.c_str(), gpu.memory);
+int main(int argc, char** argv) {
+  const muster::Nvml nvml;
+  if (argc == 1) {
+    for (const auto& gpu : nvml.gpus())
+      std::printf("%s|%s|%s|%.0f\n", gpu.name.c_str(), gpu.uuid.c_str(), gpu.pci.c_str(), gpu.memory);
+  }
+  for (int at = 1; at < argc; ++at) {
+    const auto gpu = nvml.find(argv[at]);
+    const auto reading = gpu ? nvml.read(gpu->uuid) : std::nullopt;
+    if (!reading) {
+      std::printf("missing\n");
+      continue;
+    }
+    std::printf("%s|%s|%.0f|%.2f|%.3f|%.3f\n", gpu->uuid.c_str(), gpu->pci.c_str(),
+                reading->memory_used.value_or(-1), reading->utilisation.value_or(-1),
+                reading->power.value_or(-1), reading->energy.value_or(-1));
   }
 }

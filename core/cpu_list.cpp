@@ -1,4 +1,6 @@
-#include "launcher/cpu_list.hpp"
+#include "core/cpu_list.hpp"
+
+#include <sched.h>
 
 #include <charconv>
 
@@ -45,6 +47,23 @@ std::vector<int> parse_cpu_list(std::string_view text) {
     text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
   }
   return cpus;
+}
+
+std::vector<int> allowed_cpus() {
+  // Machines with more CPUs than cpu_set_t holds need a larger set; the kernel says so by EINVAL.
+  for (int bits = CPU_SETSIZE; bits <= (1 << 20); bits *= 2) {
+    cpu_set_t* set = CPU_ALLOC(static_cast<std::size_t>(bits));
+    const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(bits));
+    std::vector<int> cpus;
+    const bool known = sched_getaffinity(0, bytes, set) == 0;
+    for (int cpu = 0; known && cpu < bits; ++cpu) {
+      if (CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes, set)) cpus.push_back(cpu);
+    }
+    CPU_FREE(set);
+    if (known) return cpus;
+  }
+  throw Error(ExitCode::internal, "the kernel does not say which CPUs this process may use",
+              "see 'taskset -p $$'");
 }
 
 }  // namespace muster

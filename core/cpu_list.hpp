@@ -13,4 +13,7 @@ std::string format_cpu_list(const std::vector<int>& cpus);
 /// The reverse of format_cpu_list. Throws Error(internal) on text that is no CPU list.
 std::vector<int> parse_cpu_list(std::string_view text);
 
+/// Those that the calling thread may use, ascending.
+std::vector<int> allowed_cpus();
+
 }  // namespace muster

@@ -1,0 +1,143 @@
+#include "runner/binding.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <tuple>
+#include <utility>
+
+#include "core/cpu_list.hpp"
+#include "core/nvml.hpp"
+#include "core/process_identity.hpp"
+#include "runner/host_topology.hpp"
+
+namespace muster {
+namespace {
+
+bool on_one_host(const RankBinding& a, const RankBinding& b) {
+  return a.host == b.host && a.boot_id == b.boot_id;
+}
+
+/// A GPU that the driver shows is known by its UUID wherever it is seen from (containers of one machine have
+/// host names of their own); one that is only declared, by its name on its host.
+bool is_same(const RankBinding& a, const BoundGpu& gpu_of_a, const RankBinding& b, const BoundGpu& gpu_of_b) {
+  if (!gpu_of_a.uuid.empty() && !gpu_of_b.uuid.empty()) return gpu_of_a.uuid == gpu_of_b.uuid;
+  return on_one_host(a, b) && gpu_of_a.name == gpu_of_b.name;
+}
+
+std::string text_of(const BoundGpu& gpu) {
+  if (!gpu.seen) return "GPU " + gpu.name + " (declared, not seen)";
+  return "GPU " + gpu.name + " (" + gpu.model + ", " + gpu.uuid + ", " + gpu.pci + ")";
+}
+
+std::string text_of(const RankBinding& rank) {
+  return "rank " + std::to_string(rank.rank) + " on " + rank.host;
+}
+
+std::string both(const RankBinding& a, const RankBinding& b) {
+  if (a.rank == b.rank) return text_of(a) + " has twice ";
+  const std::string ranks = "ranks " + std::to_string(a.rank) + " and " + std::to_string(b.rank);
+  return ranks + " on " + (a.host == b.host ? a.host : a.host + " and " + b.host) + " have the same ";
+}
+
+std::optional<Error> missing_gpu(const RankBinding& rank) {
+  for (const BoundGpu& gpu : rank.gpus) {
+    if (gpu.seen || rank.gpus_on_host == 0) continue;
+    return Error(ExitCode::resources,
+                 text_of(rank) + " was given GPU " + gpu.name + ", which is not among the " +
+                     std::to_string(rank.gpus_on_host) + " that the driver shows there",
+                 "`nvidia-smi -L` lists them: declare no more (--gpus), or run where there are more");
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> shared_gpu(const RankBinding& a, const RankBinding& b) {
+  for (std::size_t i = 0; i < a.gpus.size(); ++i) {
+    for (std::size_t j = a.rank == b.rank ? i + 1 : 0; j < b.gpus.size(); ++j) {
+      if (!is_same(a, a.gpus[i], b, b.gpus[j])) continue;
+      return Error(ExitCode::resources, both(a, b) + text_of(a.gpus[i]),
+                   "give every rank GPUs of its own; CUDA_VISIBLE_DEVICES of the task says which it may use");
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> shared_cpus(const RankBinding& a, const RankBinding& b) {
+  if (a.rank == b.rank || !a.cpus_are_own || !b.cpus_are_own || !on_one_host(a, b)) return std::nullopt;
+  std::vector<int> shared;
+  std::ranges::set_intersection(a.cpus, b.cpus, std::back_inserter(shared));
+  if (shared.empty()) return std::nullopt;
+  return Error(ExitCode::resources, both(a, b) + "CPUs: " + format_cpu_list(shared),
+               "give every rank CPUs of its own in MUSTER_CPUS, or set resources.oversubscribe = true");
+}
+
+void warn_of_distance(const RankBinding& rank, std::vector<std::string>& warnings) {
+  for (const BoundGpu& gpu : rank.gpus) {
+    if (gpu.numa_node < 0 || rank.numa_nodes.empty() ||
+        std::ranges::find(rank.numa_nodes, gpu.numa_node) != rank.numa_nodes.end())
+      continue;
+    warnings.push_back(text_of(rank) + " computes on CPUs " + format_cpu_list(rank.cpus) + " of NUMA node " +
+                       format_cpu_list(rank.numa_nodes) + ", and its " + text_of(gpu) + " is on node " +
+                       std::to_string(gpu.numa_node) + ": what it copies goes from node to node");
+  }
+}
+
+}  // namespace
+
+RankBinding own_binding(int rank, const DevicePlan& plan, bool oversubscribe) {
+  const ProcessIdentity process = own_identity();
+  RankBinding own;
+  own.rank = rank;
+  own.host = process.host;
+  own.boot_id = process.boot_id;
+  own.cpus = allowed_cpus();
+  own.cpus_are_own = !plan.cpus.empty() && !oversubscribe;
+  own.numa_nodes = numa_nodes_of(own.cpus);
+  if (!plan.cuda_visible_devices) return own;
+  const Nvml driver;
+  own.gpus_on_host = static_cast<int>(driver.gpus().size());
+  std::istringstream names(*plan.cuda_visible_devices);
+  for (std::string name; std::getline(names, name, ',');) {
+    const auto found = driver.find(name);
+    own.gpus.push_back(
+        !found ? BoundGpu{name}
+               : BoundGpu{name, true, found->name, found->uuid, found->pci, numa_node_of(found->pci)});
+  }
+  return own;
+}
+
+BindingVerdict judge_binding(const std::vector<RankBinding>& ranks) {
+  BindingVerdict verdict;
+  const auto refuse = [&](std::optional<Error> why) {
+    if (!verdict.refusal) verdict.refusal = std::move(why);
+  };
+  for (const RankBinding& rank : ranks) refuse(missing_gpu(rank));
+  for (std::size_t a = 0; a < ranks.size(); ++a)
+    for (std::size_t b = a; b < ranks.size(); ++b) refuse(shared_gpu(ranks[a], ranks[b]));
+  for (std::size_t a = 0; a < ranks.size(); ++a)
+    for (std::size_t b = a; b < ranks.size(); ++b) refuse(shared_cpus(ranks[a], ranks[b]));
+  for (const RankBinding& rank : ranks) warn_of_distance(rank, verdict.warnings);
+  return verdict;
+}
+
+std::string binding_summary(const std::vector<RankBinding>& ranks) {
+  const auto counted = [](std::size_t number, const char* noun) {
+    return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+  };
+  std::set<std::pair<std::string, std::string>> hosts;
+  std::set<std::tuple<std::string, std::string, int>> cpus;
+  std::size_t seen = 0, declared = 0;
+  for (const RankBinding& rank : ranks) {
+    hosts.emplace(rank.host, rank.boot_id);
+    for (const int cpu : rank.cpus) cpus.emplace(rank.host, rank.boot_id, cpu);
+    for (const BoundGpu& gpu : rank.gpus) ++(gpu.seen ? seen : declared);
+  }
+  std::string text = "binding: " + counted(ranks.size(), "rank") + " on " + counted(hosts.size(), "host") +
+                     ", " + counted(cpus.size(), "CPU");
+  if (seen > 0) text += ", " + counted(seen, "GPU");
+  if (declared > 0) text += ", " + counted(declared, "GPU") + " declared and not seen";
+  return text;
+}
+
+}  // namespace muster

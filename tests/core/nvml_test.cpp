@@ -1,0 +1,63 @@
+#include "core/nvml.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/support/processes.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace muster {
+namespace {
+
+using ::testing::IsEmpty;
+
+const std::vector<FoundGpu> kTwo = {{"H200", "GPU-5e01", "0000:17:00.0", 1},
+                                    {"H200", "GPU-5f02", "0000:65:00.0", 1}};
+
+TEST(GpuNamed, FollowsTheRulesOfCudaVisibleDevices) {
+  EXPECT_EQ(gpu_named(kTwo, "1")->uuid, "GPU-5f02");
+  EXPECT_EQ(gpu_named(kTwo, "GPU-5e")->uuid, "GPU-5e01");
+  for (const char* absent : {"2", "GPU-6", "", "-1", "1x"}) EXPECT_FALSE(gpu_named(kTwo, absent)) << absent;
+}
+
+/// The whole way through dlopen, with a driver library that tests/support builds.
+class NvmlTest : public ::testing::Test {
+ protected:
+  std::string print(const std::string& gpus, const std::vector<std::string>& names = {}) {
+    const std::map<std::string, std::string> environment{{"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                                                         {"FAKE_NVML_GPUS", gpus}};
+    std::vector<std::string> argv{MUSTER_PRINT_GPUS};
+    argv.insert(argv.end(), names.begin(), names.end());
+    testing::Process program(argv, {environment, {}, folder_ / "out", {}});
+    EXPECT_EQ(program.wait(), 0);
+    return testing::text_of(folder_ / "out");
+  }
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(NvmlTest, ShowsTheGpusThatThisProcessMayUse) {
+  EXPECT_EQ(print("4"),
+            "Fake GPU 0|GPU-fake-0|0000:17:00.0|1024\n"
+            "Fake GPU 1|GPU-fake-1|0000:18:00.0|1024\n"
+            "Fake GPU 3|GPU-fake-3|0000:1a:00.0|1024\n");
+}
+
+TEST_F(NvmlTest, ReadsWhatAGpuTells) {
+  EXPECT_EQ(print("4", {"0", "GPU-fake-1", "2", "3", "MIG-fake", "MIG-other"}),
+            "GPU-fake-0|0000:17:00.0|24|0.87|412.500|35.250\n"
+            "GPU-fake-1|0000:18:00.0|24|0.87|412.500|-1.000\n"
+            "GPU-fake-3|0000:1a:00.0|24|0.87|412.500|35.250\n"
+            "missing\n"
+            "MIG-fake|0000:18:00.0|24|0.87|412.500|35.250\n"
+            "missing\n");
+}
+
+TEST_F(NvmlTest, ShowsNoneWhereTheDriverDoesNotStart) {
+  EXPECT_THAT(print("none"), IsEmpty());
+  EXPECT_EQ(print("none", {"0"}), "missing\n");
+}
+
+}  // namespace
+}  // namespace muster
