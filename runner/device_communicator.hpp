@@ -1,0 +1,25 @@
+#pragma once
+/// Collectives on device memory.
+
+#include "runner/communicator.hpp"
+
+namespace muster {
+
+/// A Communicator whose buffers, all of them, are in the memory of this rank's GPU. Collectives are put on a
+/// stream of its own, and the host waits for none of them but barrier:
+/// - a collective begins when all that the caller's stream held at the call is done;
+/// - Work::wait does not block: what the caller's stream is given afterwards begins when the collective is
+///   done. Until then buffers must live and stay untouched, as seen from that stream;
+/// - Work::done looks at what has happened.
+/// Two of them, a part and its whole for one, must not have collectives under way at once, which NCCL
+/// forbids: wait for the one before you call the other. Only ExchangeAlgorithm::library. Minimum and maximum
+/// pass over NaN. Traffic has payloads, collectives and the host's seconds in barrier. Not while the caller's
+/// stream captures a graph.
+class DeviceCommunicator : public Communicator {
+ public:
+  /// The caller's stream, a cudaStream_t of this rank's device; null, as at first: the legacy default stream.
+  /// Parts of a split begin with the whole's.
+  virtual void on_stream(void* stream) = 0;
+};
+
+}  // namespace muster

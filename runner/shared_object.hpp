@@ -1,0 +1,30 @@
+#pragma once
+/// Shared objects that are loaded on demand.
+
+#include <filesystem>
+#include <string>
+
+namespace muster {
+
+/// One of them, open for the rest of the process's life: libraries like torch cannot be unloaded.
+class SharedObject {
+ public:
+  struct Advice {
+    std::string where_absent;
+    std::string where_unloadable;  ///< a library that it needs is not there
+  };
+  /// `kind` is what messages call it. Throws Error(workload).
+  SharedObject(std::string kind, std::filesystem::path file, const Advice& advice);
+
+  /// Null where it exports no such function.
+  void* symbol(const char* name) const;
+  /// Throws Error(workload): "KIND 'FILE' PROBLEM".
+  [[noreturn]] void refuse(const std::string& problem, const std::string& advice) const;
+
+ private:
+  std::string kind_;
+  std::filesystem::path file_;
+  void* handle_ = nullptr;
+};
+
+}  // namespace muster
