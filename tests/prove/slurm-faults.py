@@ -290,17 +290,33 @@ def link_cut(trial: Trial) -> None:
     wait_until(lambda: not ranks_of(trial, 1), 60, "the end of what ran on the lost node")
 
 
+SAVED = 10  # s till the controller has saved that a job runs
+
+
 def controller_killed(trial: Trial) -> None:
     trial.started()
+    time.sleep(SAVED)
     trial.cluster.control("kill-controller")
     trial.wait_for_checkpoints(3)
     trial.cluster.control("start-controller")
 
 
+def controller_forgets(trial: Trial) -> None:
+    """Killed before it saved that the job runs, it starts the job a second time. The node refuses, and Slurm
+    ends what runs, drains the node and holds the job, till somebody does what `muster explain` says."""
+    job = trial.started()
+    trial.cluster.control("kill-controller")
+    trial.cluster.control("start-controller")
+    wait_until(lambda: "'scontrol release'" in trial.explained(), 120, "a held job, explained")
+    print("  explained: " + trial.explained().replace("\n", "\n    "))
+    trial.cluster.said_by("scontrol", "update", "NodeName=n1", "State=RESUME")
+    trial.cluster.said_by("scontrol", "release", job)
+
+
 def controller_away_when_gangs_start(trial: Trial) -> None:
     """The node has room for one gang at a time: the next ones are due while nobody can start a step."""
     trial.started_one()
-    time.sleep(10)  # till the controller has saved that the job runs
+    time.sleep(SAVED)
     trial.cluster.control("kill-controller")
     time.sleep(45)
     trial.cluster.control("start-controller")
@@ -378,6 +394,7 @@ FAULTS: dict[str, tuple[Callable[[Trial], None], float, tuple[str, ...], dict]] 
     "orphans": (orphaned_ranks, 60, QUICK, {}),
     "link-cut": (link_cut, 90, (*QUICK, "MessageTimeout=5", "--links"), {}),
     "controller-killed": (controller_killed, 25, (), {}),
+    "controller-forgets": (controller_forgets, 25, (), {}),
     "controller-away": (controller_away_when_gangs_start, 20, ("--nodes 1 --cpus 2",), {}),
     "answer-lost": (lambda trial: answer_lost(trial, job_is_lost=False), 60, (), {}),
     "job-lost": (lambda trial: answer_lost(trial, job_is_lost=True), 10, (), {}),
