@@ -38,7 +38,7 @@ class Allocation {
 
   /// Whether such a start has been carried out, as far as more of them at a time would hold each other up.
   /// The gang may have ended since.
-  virtual bool came_up(const AttemptPaths& attempt) const = 0;
+  virtual bool came_up(const Task& task, const AttemptPaths& attempt) const = 0;
 
   /// A gang that this object started and that ended before it could make its claim (a lost race, a full
   /// disk): the exit code of what was started. nullopt: still coming up, or not known here.

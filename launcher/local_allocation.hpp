@@ -34,7 +34,7 @@ class LocalAllocation : public Allocation {
   GangOrder order(const Task& task, const TaskPaths& paths, int attempt,
                   const Assignment& assignment) const override;
   void start(const AttemptPaths& attempt) override;
-  bool came_up(const AttemptPaths&) const override { return true; }
+  bool came_up(const Task&, const AttemptPaths&) const override { return true; }
   std::optional<int> failed_start(const AttemptPaths& attempt) override;
   std::optional<bool> shim_lives(const AttemptPaths& attempt) override;
   Liveness alive(const ProcessIdentity& claim) const override;

@@ -102,9 +102,9 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
   return order;
 }
 
-bool SlurmAllocation::came_up(const AttemptPaths& attempt) const {
+bool SlurmAllocation::came_up(const Task& task, const AttemptPaths& attempt) const {
   // mpirun starts ranks that do not report.
-  return !options_.capabilities.has_pmix() || any_rank_started(attempt, 1);
+  return !by_srun(task) || any_rank_started(attempt, 1);
 }
 
 int SlurmAllocation::end_leftovers(const GangOrder& order) {

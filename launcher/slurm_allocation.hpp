@@ -31,7 +31,7 @@ class SlurmAllocation : public Allocation {
   GangOrder order(const Task& task, const TaskPaths& paths, int attempt,
                   const Assignment& assignment) const override;
   void start(const AttemptPaths& attempt) override { shims_.start(attempt); }
-  bool came_up(const AttemptPaths& attempt) const override;
+  bool came_up(const Task& task, const AttemptPaths& attempt) const override;
   std::optional<int> failed_start(const AttemptPaths& attempt) override {
     return shims_.failed_start(attempt);
   }

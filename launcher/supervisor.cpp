@@ -305,7 +305,7 @@ std::size_t Supervisor::room_for_starts() {
   std::size_t under_way = 0;
   for (SupervisedTask& task : tasks_) {
     if (task.phase != TaskPhase::active || task.came_up) continue;
-    task.came_up = allocation_.came_up(AttemptPaths(task.paths.attempt(task.attempt)));
+    task.came_up = allocation_.came_up(task.task, AttemptPaths(task.paths.attempt(task.attempt)));
     under_way += task.came_up ? 0 : 1;
   }
   return kMostStarts - std::min(kMostStarts, under_way);

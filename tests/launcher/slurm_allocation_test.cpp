@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "tests/support/processes.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace muster {
 namespace {
@@ -80,6 +82,17 @@ TEST(SlurmAllocation, WithoutPmixMpirunStartsRanksOnTheirHosts) {
   EXPECT_EQ(order.argv[1], "--host");
   EXPECT_EQ(order.argv[2], "n1:2,n2:1");
   EXPECT_THAT(order.environment, Contains(Pair("OMPI_MCA_plm_slurm_args", "--overlap")));
+}
+
+TEST(SlurmAllocation, StartCameUpWhenARankOfItsStepSaysSo) {
+  const testing::TemporaryFolder folder;
+  const AttemptPaths attempt(folder.path());
+  EXPECT_FALSE(allocation().came_up(task_of(2, 0), attempt));
+  EXPECT_FALSE(allocation({"none"}).came_up(task_of(1, 0), attempt))
+      << "srun starts a single rank without PMIx";
+  EXPECT_TRUE(allocation({"none"}).came_up(task_of(2, 0), attempt)) << "nobody reports to the launcher";
+  testing::write_text(attempt.rank_end(0), "");
+  EXPECT_TRUE(allocation().came_up(task_of(2, 0), attempt));
 }
 
 TEST(SlurmAllocation, WithoutPmixGpusOfMpiRanksAreRefused) {

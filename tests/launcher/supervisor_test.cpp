@@ -41,7 +41,7 @@ class BusyAllocation : public LocalAllocation {
     ++starts;
     LocalAllocation::start(attempt);
   }
-  bool came_up(const AttemptPaths&) const override { return makes_steps; }
+  bool came_up(const Task&, const AttemptPaths&) const override { return makes_steps; }
   int starts = 0;
   bool makes_steps = false;
 };

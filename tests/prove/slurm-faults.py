@@ -461,10 +461,10 @@ def main() -> None:
         )
         lengths = sorted({round(10 * FAULTS[name][1]) + n for name in chosen for n in range(4)})
         expected = undisturbed(folder / "undisturbed", plugin, lengths)
-        for name in chosen:
+        for number, name in enumerate(chosen):
             happens, seconds, conf, slurm = FAULTS[name]
             # Short: sockets lie in it.
-            place = folder / str(chosen.index(name))
+            place = folder / str(number)
             place.mkdir()
             lines = [word for line in conf for word in (line.split() if line[0] == "-" else ("--conf", line))]
             began = time.monotonic()

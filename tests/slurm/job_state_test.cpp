@@ -95,6 +95,12 @@ TEST(PlainWords, SayWhyAJobWaits) {
   EXPECT_EQ(words("PENDING", "AssocGrpGRES"), "waits: its account's limit is reached (AssocGrpGRES)");
   EXPECT_EQ(words("PENDING", "QOSMaxJobsPerUserLimit"),
             "waits: its QOS's limit is reached (QOSMaxJobsPerUserLimit)");
+  for (const char* reason : {"launch failed requeued held", "launch_failed_requeued_held"}) {
+    EXPECT_EQ(words("PENDING", reason),
+              "is held: it could not be launched; 'scontrol release' lets it try again");
+  }
+  EXPECT_EQ(words("PENDING", "Nodes required for job are DOWN, DRAINED or reserved"),
+            "waits: nodes that it needs are down, drained or reserved");
   EXPECT_EQ(words("CONFIGURING", "None"), "waits until its nodes are booted");
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "core/error.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
+#include "workloads/common/formatted.hpp"
 #include "workloads/common/image_training/parameters.hpp"
 #include "workloads/common/metric_columns.hpp"
 #include "workloads/common/parameter_specs.hpp"
@@ -200,12 +200,11 @@ void evaluate_fusion(Context& context) {
                 "the weights are damaged, or their training has diverged");
   }
   write(context.metrics(), results, seconds.count());
-  char text[192];
-  std::snprintf(text, sizeof text, "%lld test images: global %.4f, both paths %.4f, best single expert %.4f",
+  const std::string text =
+      formatted("%lld test images: global %.4f, both paths %.4f, best single expert %.4f",
                 static_cast<long long>(data.test.size()), results.fusion.global.accuracy(),
                 results.fusion.fused.accuracy(), results.best_expert());
-  context.log(std::string(text) +
-              (results.control ? ", control " + std::to_string(results.control->accuracy()) : ""));
+  context.log(text + (results.control ? formatted(", control %.4f", results.control->accuracy()) : ""));
 }
 
 }  // namespace muster::workloads

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <iterator>
 #include <sstream>
 
 #include "core/error.hpp"
 #include "workloads/common/compression/cost_model.hpp"
 #include "workloads/common/compression/granularity_choice.hpp"
+#include "workloads/common/formatted.hpp"
 #include "workloads/common/metric_columns.hpp"
 #include "workloads/common/parameter_specs.hpp"
 #include "workloads/common/training_state.hpp"
@@ -253,17 +253,14 @@ void CompressedGradients::calibrate(double bucket_mb) {
       candidates.back().ratio = ratio;
     }
   }
-  char line[256];
   if (communicator.size() > 1) {
     const auto rate = [](const LinkCost& cost) {
       return 1e-6 * cost.points.back().bytes / cost.points.back().seconds;
     };
-    std::snprintf(
-        line, sizeof line,
+    context_.log(formatted(
         "connection: gathers %.3g ms and %.4g MB/s, sums %.3g ms and %.4g MB/s of what a rank sends",
         1e3 * link.gather.points.front().seconds, rate(link.gather), 1e3 * link.reduce.points.front().seconds,
-        rate(link.reduce));
-    context_.log(line);
+        rate(link.reduce)));
   }
   double dense = 0, half = 0;
   LoopCost topk_loops;
@@ -276,9 +273,8 @@ void CompressedGradients::calibrate(double bucket_mb) {
     const auto index = std::find(names.begin(), names.end(), options.method) - names.begin();
     costs_.push_back({static_cast<std::int64_t>(index), options.ratio, cost.bytes_sent, cost.exchange_seconds,
                       cost.compress_seconds, cost.decompress_seconds});
-    std::snprintf(line, sizeof line, "predicted, a step's exchange by %s, ratio %g: %.4g MB sent, %.4g s",
-                  options.method.c_str(), options.ratio, 1e-6 * cost.bytes_sent, cost.seconds());
-    context_.log(line);
+    context_.log(formatted("predicted, a step's exchange by %s, ratio %g: %.4g MB sent, %.4g s",
+                           options.method.c_str(), options.ratio, 1e-6 * cost.bytes_sent, cost.seconds()));
   }
   CompressionOptions topk = settings_.join.compressor;
   topk.method = "topk";
@@ -287,9 +283,8 @@ void CompressedGradients::calibrate(double bucket_mb) {
     return break_even_ratio(topk, link, topk_loops, compression_.layers(), buckets, communicator.size(),
                             seconds);
   };
-  std::snprintf(line, sizeof line, "topk begins to pay below ratio %.3g beside none, %.3g beside fp16",
-                below(dense), below(half));
-  context_.log(line);
+  context_.log(formatted("topk begins to pay below ratio %.3g beside none, %.3g beside fp16", below(dense),
+                         below(half)));
 }
 
 void CompressedGradients::before_backward() {
