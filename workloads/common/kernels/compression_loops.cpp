@@ -31,6 +31,8 @@ inline bool collect_from(const std::uint32_t* x, std::int64_t count, std::uint32
   std::int64_t at = found.count, above = found.above;
   std::uint32_t top = found.largest;
 #if defined(__AVX512F__)
+  // Where most vectors hold none, a branch is guessed right; else it costs more than stores to no avail.
+  const bool few = kWindow || found.capacity < count / 16;
   const __m512i mask = _mm512_set1_epi32(static_cast<int>(kMask));
   const __m512i low = _mm512_set1_epi32(static_cast<int>(range.low));
   const __m512i high = _mm512_set1_epi32(static_cast<int>(range.high));
@@ -46,7 +48,11 @@ inline bool collect_from(const std::uint32_t* x, std::int64_t count, std::uint32
       above += __builtin_popcount(beyond);
       wanted = static_cast<__mmask16>(wanted & ~beyond);
     }
-    if (wanted == 0) continue;
+    if (few) {
+      if (wanted == 0) continue;
+    } else {
+      __builtin_prefetch(x + i + 1024);
+    }
     if (at + 16 > found.capacity) return false;
     if (!kWindow) {
       const __m512i place = _mm512_add_epi32(
