@@ -65,6 +65,8 @@ constexpr std::string_view kNames[] = {
 
 /// Tensors may share storages (tied weights), but a small file shall not claim a large memory.
 constexpr std::uint64_t kMostSharing = 16;
+/// A dict may be named often, but to look through them all shall stay linear in the file's size.
+constexpr std::size_t kMostEntries = 4'000'000;
 constexpr std::size_t kMostDimensions = 5;
 constexpr std::int64_t kLongestExtent = std::int64_t{1} << 40;
 
@@ -187,8 +189,11 @@ std::pair<NamedValues, std::string> find_state_dict(const PickleValue& root, con
     return {tensors, ""};
   }
   std::vector<std::pair<std::string_view, NamedValues>> found;
+  std::size_t entries = 0;
   for (const auto& [name, value] : top) {
     NamedValues inner = entries_of(*value);
+    entries += inner.size();
+    if (entries > kMostEntries) refuse_torch_file(file, "it names the same dicts again and again");
     if (!inner.empty() && std::all_of(inner.begin(), inner.end(), is_tensor)) found.emplace_back(name, inner);
   }
   if (found.empty()) refuse_torch_file(file, "there is no state dict in it: save model.state_dict()");

@@ -140,6 +140,13 @@ def deep(depth):
     return lambda data: b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b"."
 
 
+def dict_aliases(count):
+    """A dict of so many dicts, which are all one, of as many entries."""
+    keys = [b"U\x04%04d" % i for i in range(count)]
+    inner = b"}q\x00(" + b"".join(key + b"N" for key in keys) + b"u"
+    return lambda data: b"\x80\x02" + inner + b"}(" + b"".join(key + b"h\x00" for key in keys) + b"u."
+
+
 def main(folder):
     checkpoint = {"epoch": 3, "best": 0.5, "none": None, "state_dict": state_dict(), "list": [1, -2, "x"]}
     plain = Storage("f", [1, 2, 3, 4], "0")
@@ -172,6 +179,7 @@ def main(folder):
         "bad-aliases": zipped(
             {"state_dict": {f"w{i}": Tensor(Storage("f", [0] * 9999, "0"), [9999]) for i in range(99)}}
         ),
+        "bad-dict-aliases": zipped(None, edit=dict_aliases(2500)),
         "bad-cut-storage": zipped(one(Tensor(Storage("f", [1, 2], "0", elements=4), [4]))),
         "bad-storage-size": series(one(Tensor(Storage("f", [1, 2], "0", elements=1 << 60), [2]))),
         "bad-name": zipped(one(Tensor(plain, [4]), name="\x1b[2J")),

@@ -120,6 +120,7 @@ TEST(WeightsFile, RefusesEveryHostileFileWithOneErrorThatNamesIt) {
       {"bad-expanded", "elements that share memory"},
       {"bad-overlap", "elements that share memory"},
       {"bad-aliases", "the same bytes again and again"},
+      {"bad-dict-aliases", "the same dicts again and again"},
       {"bad-cut-storage", "'archive/data/0' is cut"},
       {"bad-storage-size", "storage '0' has an odd size"},
       {"bad-name", "no plain text"},
