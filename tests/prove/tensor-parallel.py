@@ -108,10 +108,14 @@ def judge_speed(verdict: proof.Verdict, arguments: argparse.Namespace) -> None:
 
     bound = (1 - SPLIT_SHARE + SPLIT_SHARE / 2) * 1.01
     (alone,) = serial["memory"]
-    print("rank: MB of parameters, gradients, momentum; peak resident MB")
+    print("rank: MB of parameters, gradients, momentum, activations (share of serial's); peak resident MB")
     for row in (alone, *tables["memory"]):
-        held = [row[f"{what}_bytes"] / 1e6 for what in ("parameter", "gradient", "optimiser")]
-        print(f"  {held[0]:.2f} {held[1]:.2f} {held[2]:.2f}; {row['peak_resident_bytes'] / 1e6:.0f}")
+        held = [row[f"{what}_bytes"] / 1e6 for what in ("parameter", "gradient", "optimiser", "activation")]
+        share = row["activation_bytes"] / alone["activation_bytes"]
+        print(
+            f"  {held[0]:.2f} {held[1]:.2f} {held[2]:.2f} {held[3]:.2f} ({share:.3f}); "
+            f"{row['peak_resident_bytes'] / 1e6:.0f}"
+        )
     state = ("parameter_bytes", "gradient_bytes", "optimiser_bytes")
     whole_state = sum(alone[what] for what in state)
     for row in tables["memory"]:

@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "tests/workloads/memory_context.hpp"
 #include "tests/workloads/rank_threads.hpp"
+#include "workloads/tensor_parallel/held_tensors.hpp"
 #include "workloads/tensor_parallel/training.hpp"
 
 namespace muster::workloads {
@@ -80,6 +81,18 @@ class TensorParallelTest : public testing::Test {
   fs::path folder_;
 };
 
+TEST(HeldTensors, CountsWhatOperationsLeaveInMemory) {
+  const torch::Tensor before = torch::rand({1000}).requires_grad_(true);
+  const HeldTensors held;
+  torch::Tensor loss = before.exp().sin().sum();
+  EXPECT_EQ(held.bytes(), 4000 + 4)
+      << "exp's result for both backward passes, and the loss; not sin's result";
+  torch::Tensor more = torch::empty({10}, torch::kFloat64);
+  EXPECT_EQ(held.bytes(), 4000 + 4 + 80);
+  loss.reset();
+  EXPECT_EQ(held.bytes(), 80);
+}
+
 TEST_F(TensorParallelTest, EndsWithTheSerialNetworksWeights) {
   const auto serial = train(1, task(), "1");
   for (const int ranks : {2, 3, 4}) {
@@ -97,6 +110,12 @@ TEST_F(TensorParallelTest, EndsWithTheSerialNetworksWeights) {
     }
     EXPECT_EQ(split.column("memory", "gradient_bytes"), split.column("memory", "parameter_bytes"));
     EXPECT_EQ(split.column("memory", "optimiser_bytes"), split.column("memory", "parameter_bytes"));
+    // What lies between a block's convolutions is split, its input and output are not.
+    const double activations = serial.column("memory", "activation_bytes")[0];
+    for (const double bytes : split.column("memory", "activation_bytes")) {
+      EXPECT_LT(bytes, activations);
+      EXPECT_GT(bytes, activations / ranks);
+    }
   }
 }
 

@@ -100,6 +100,8 @@ std::vector<MetricTable> ExactStrategy::tables() const {
       {"memory",
        {whole_column("rank", "1", "index"), whole_column("parameter_bytes", "B", "of this rank's part"),
         whole_column("gradient_bytes", "B", "likewise"), whole_column("optimiser_bytes", "B", "likewise"),
+        whole_column("activation_bytes", "B",
+                     "images, what the forward pass keeps for the backward pass, and the loss"),
         whole_column("whole_parameter_bytes", "B", "of the network on one rank"),
         whole_column("peak_resident_bytes", "B", "of the process: data, libraries and activations too")}},
   };
@@ -111,6 +113,7 @@ void ExactStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint*) {
   if (!loaded_.empty()) parts.context.log(loaded_);
   parts.context.log("networks held together by " + counted(group_->size(), "rank") + ": " +
                     std::to_string(own_data_ranks_->size()));
+  first_pass_ = std::make_unique<HeldTensors>();
 }
 
 std::vector<ExactStrategy::BlockCost> ExactStrategy::costs() const {
@@ -130,6 +133,10 @@ double ExactStrategy::average_gradients() {
 }
 
 double ExactStrategy::backward(const torch::Tensor& loss) {
+  if (first_pass_) {
+    activation_bytes_ = first_pass_->bytes();
+    first_pass_.reset();
+  }
   auto sum = loss.item<double>();
   const PendingWork summed = own_data_ranks_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
   const auto waited = [&] {
@@ -185,13 +192,15 @@ void ExactStrategy::append_memory() {
     for (const std::int64_t extent : shapes_.at(name)) elements *= extent;
     whole += elements * static_cast<std::int64_t>(tensor.element_size());
   }
-  const std::array<std::int64_t, 5> own{bytes_of(parameters), gradients, bytes_of(parts_->optimiser.state()),
-                                        whole, static_cast<std::int64_t>(usage.ru_maxrss) * 1024};
+  const std::array<std::int64_t, 6> own{
+      bytes_of(parameters), gradients, bytes_of(parts_->optimiser.state()),
+      activation_bytes_,    whole,     static_cast<std::int64_t>(usage.ru_maxrss) * 1024};
   std::vector<std::int64_t> all(own.size() * static_cast<std::size_t>(all_->size()));
   all_->all_gather(own.data(), sizeof own, all.data())->wait();
   for (int r = 0; r < all_->size(); ++r) {
     const auto* row = all.data() + static_cast<std::size_t>(r) * own.size();
-    parts_->context.metrics().append("memory", {std::int64_t{r}, row[0], row[1], row[2], row[3], row[4]});
+    parts_->context.metrics().append("memory",
+                                     {std::int64_t{r}, row[0], row[1], row[2], row[3], row[4], row[5]});
   }
 }
 

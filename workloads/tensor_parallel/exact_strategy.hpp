@@ -9,6 +9,7 @@
 #include "workloads/common/image_training/rank_strategy.hpp"
 #include "workloads/common/parallel/slicing.hpp"
 #include "workloads/common/parallel/split_resnet.hpp"
+#include "workloads/tensor_parallel/held_tensors.hpp"
 #include "workloads/tensor_parallel/parameters.hpp"
 
 namespace muster::workloads {
@@ -53,6 +54,8 @@ class ExactStrategy : public RankStrategy {
   std::optional<TrainingParts> parts_;
   std::vector<std::pair<std::string, SplitBlock*>> blocks_;
   std::vector<BlockCost> before_test_;
+  std::unique_ptr<HeldTensors> first_pass_;  ///< until the first backward pass
+  std::int64_t activation_bytes_ = 0;
   std::int64_t steps_ = 0;    ///< of the epoch, since it or this attempt began
   double waited_before_ = 0;  ///< in sums, up to the newest step
   double exposed_seconds_ = 0;
