@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cstdlib>
 #include <cstring>
 
 #include "core/error.hpp"
 #include "tests/workloads/memory_context.hpp"
 #include "tests/workloads/rank_threads.hpp"
+#include "workloads/common/training_state.hpp"
+#include "workloads/tensor_parallel/exact_strategy.hpp"
 #include "workloads/tensor_parallel/held_tensors.hpp"
 #include "workloads/tensor_parallel/training.hpp"
 
@@ -76,6 +79,13 @@ class TensorParallelTest : public testing::Test {
       largest = std::max(largest, difference / size);
     }
     return largest;
+  }
+
+  fs::path checkpoint_of_four(const Task& t, std::int64_t stop);
+
+  /// An epoch that was not tested has NaN there.
+  static bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
   }
 
   fs::path folder_;
@@ -150,6 +160,97 @@ TEST_F(TensorParallelTest, ACheckpointServesAnyNumberOfRanks) {
   }
 }
 
+/// The steps of `t` before `stop`, at 4 ranks; returns the checkpoint's file.
+fs::path TensorParallelTest::checkpoint_of_four(const Task& t, std::int64_t stop) {
+  train(4, t, "four",
+        [stop](std::int64_t step) { return step == stop ? AfterStep::save_and_stop : AfterStep::go_on; });
+  return folder_ / "four" / "checkpoint";
+}
+
+/// What the network of the file makes of a few images, held by `ranks`; all ranks see the same.
+torch::Tensor outputs_of(const fs::path& weights, Task t, int ranks, const torch::Tensor& images) {
+  t.parameters["pretrained"] = weights.string();
+  t.parameters["seed"] = 77;  // Nothing of another start is left.
+  const ImageParameters parameters = read_image_parameters(t);
+  const NetworkOptions options{.name = parameters.network,
+                               .classes = t.parameters.at("data.classes").as_int(),
+                               .width = parameters.width,
+                               .image_side = parameters.image_side};
+  torch::Tensor outputs;
+  on_ranks(ranks, [&](Communicator& communicator) {
+    const torch::NoGradGuard no_grad;
+    ExactStrategy strategy(read_tensor_parallel_options(t));
+    strategy.data_ranks(communicator);
+    const auto network = strategy.network(options, parameters);
+    network->eval();
+    const torch::Tensor own = network->forward(
+        images.to(parameters.precision.images).contiguous(torch::MemoryFormat::ChannelsLast));
+    if (communicator.rank() == 0) outputs = own;
+  });
+  return outputs;
+}
+
+torch::Tensor some_images() {
+  torch::manual_seed(5);
+  return torch::randn({6, 3, 32, 32}, torch::kFloat64);
+}
+
+TEST_F(TensorParallelTest, ACheckpointOfFourRanksGivesTheSameOutputsAtAnyNumber) {
+  const fs::path file = checkpoint_of_four(task(), 5);
+  const torch::Tensor four = outputs_of(file, task(), 4, some_images());
+  EXPECT_GT(four.std().item<double>(), 1e-3) << "outputs that say nothing";
+  for (const int ranks : {1, 2, 3}) {
+    const torch::Tensor other = outputs_of(file, task(), ranks, some_images());
+    EXPECT_LE(((other - four).abs().max() / four.abs().max()).item<double>(), 1e-12) << ranks;
+  }
+}
+
+struct PeerCase {
+  const char* name;
+  Parameters parameters;
+  const char* needs;  ///< Python's modules
+};
+
+class CheckpointInPython : public TensorParallelTest, public testing::WithParamInterface<PeerCase> {};
+
+TEST_P(CheckpointInPython, GivesTheSameOutputs) {
+  const char* python = std::getenv("MUSTER_PEER_PYTHON");
+  const std::string imports = "import " + std::string(GetParam().needs);
+  if (!python || std::system((std::string(python) + " -c '" + imports + "' 2>/dev/null").c_str()) != 0)
+    GTEST_SKIP() << "needs a Python with torch: set MUSTER_PEER_PYTHON to one that can " << imports;
+  Parameters parameters = GetParam().parameters;
+  parameters["data.classes"] = 10;
+  const Task t = task(parameters);
+  const fs::path file = checkpoint_of_four(t, 2);
+  const torch::Tensor images = some_images();
+  const torch::Tensor outputs = outputs_of(file, t, 4, images);
+  const NamedTensors record{{"images", images}, {"outputs", outputs}};
+  write_safetensors(folder_ / "outputs.safetensors", TensorViews(record).views(),
+                    {{"network", t.parameters.at("network").as_string()},
+                     {"width", std::to_string(t.parameters.at("width").as_float())},
+                     {"image_side", std::to_string(t.parameters.at("image_side").as_int())}});
+  const std::string command = std::string(python) + " " + MUSTER_SOURCE_DIR +
+                              "/tests/peers/check_checkpoint.py " + file.string() + " " +
+                              (folder_ / "outputs.safetensors").string();
+  EXPECT_EQ(std::system(command.c_str()), 0);
+}
+
+const Parameters kTorchvisions{
+    {"network", "imagenet_resnet34"}, {"width", 1.0}, {"image_side", 64}, {"batch", 4}, {"lr", 1e-3}};
+Parameters with(Parameters parameters, const char* name, const Value& value) {
+  parameters[name] = value;
+  return parameters;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, CheckpointInPython,
+    testing::Values(PeerCase{"CifarStem", {}, "torch"},
+                    PeerCase{"ImageNetStem", {{"network", "imagenet_resnet34"}, {"image_side", 64}}, "torch"},
+                    PeerCase{"TorchvisionsOwnInFp64", kTorchvisions, "torch, torchvision"},
+                    PeerCase{"TorchvisionsOwnInFp32", with(kTorchvisions, "precision", "fp32"),
+                             "torch, torchvision"}),
+    [](const auto& info) { return info.param.name; });
+
 TEST_F(TensorParallelTest, StartsFromPretrainedWeightsAndKeepsTheirScale) {
   train(2, task({{"epochs", 1}}), "first");
   const std::string file = (folder_ / "first" / "final.safetensors").string();
@@ -191,6 +292,40 @@ TEST_F(TensorParallelTest, FederatedRoundsMakeOneNetworkOfTheSlices) {
   rounds["rebalance"] = true;
   const auto rebalanced = train(2, task(rounds), "rebalanced");
   EXPECT_LT(rebalanced.column("epoch", "test_loss").back(), metrics.column("epoch", "test_loss").back());
+}
+
+/// In a round's middle, at its end, and once all is done but the final weights.
+TEST_F(TensorParallelTest, FederatedRoundsResumeBitForBitAfterAnyStep) {
+  const Task t = task({{"mode", "federated"},
+                       {"precision", "fp32"},
+                       {"epochs", 4},
+                       {"round_epochs", 2},
+                       {"evaluate_every", 2},
+                       {"rebalance", true}});
+  const auto whole = train(2, t, "whole");
+  for (const std::int64_t stop : {1, 4, 7, 8, 10, 16}) {
+    const std::string place = "stopped-" + std::to_string(stop);
+    const auto first = train(2, t, place, [stop](std::int64_t step) {
+      return step == stop ? AfterStep::save_and_stop : AfterStep::go_on;
+    });
+    const auto second = train(2, t, place);
+    EXPECT_EQ(final_weights(place).checksum(), final_weights("whole").checksum()) << stop;
+    for (const auto& [table, name] : {std::pair{"epoch", "train_loss"},
+                                      {"epoch", "test_loss"},
+                                      {"step", "loss"},
+                                      {"round", "epoch"},
+                                      {"norm", "partial_variance"},
+                                      {"norm", "whole_variance"}}) {
+      std::vector<double> both;
+      for (const MemoryMetrics* part : {&first, &second}) {
+        if (!part->rows.contains(table)) continue;
+        const auto rows = part->column(table, name);
+        both.insert(both.end(), rows.begin(), rows.end());
+      }
+      EXPECT_TRUE(same_bits(both, whole.column(table, name)))
+          << table << "." << name << ", stopped after " << stop;
+    }
+  }
 }
 
 TEST_F(TensorParallelTest, FederatedOnOneRankIsSerialTraining) {

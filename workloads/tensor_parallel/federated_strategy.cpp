@@ -71,7 +71,10 @@ std::vector<MetricTable> FederatedStrategy::tables() const {
 
 void FederatedStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
   parts_.emplace(parts);
-  if (checkpoint) epoch_ = std::stoll(checkpoint->metadata.at("federated_epoch"));
+  if (checkpoint) {
+    epoch_ = std::stoll(checkpoint->metadata.at("federated_epoch"));
+    step_ = resumed_at_ = checkpoint->step;
+  }
   if (!loaded_.empty()) parts.context.log(loaded_);
   parts.context.log("federated rounds of " + std::to_string(options_.round_epochs) + " epochs over " +
                     std::to_string(group_->size()) + " slices" +
@@ -154,9 +157,10 @@ void FederatedStrategy::rebalance() {
     estimated[i].variance /= static_cast<double>(batches);
     const torch::Tensor shift =
         (estimated[i].mean - partial[i].mean).abs() / (partial[i].variance + kNormEpsilon).sqrt();
-    parts_->context.metrics().append(
-        "norm", {epoch_, static_cast<std::int64_t>(i), partial[i].variance.mean().item<double>(),
-                 estimated[i].variance.mean().item<double>(), shift.mean().item<double>()});
+    if (!recorded())
+      parts_->context.metrics().append(
+          "norm", {epoch_, static_cast<std::int64_t>(i), partial[i].variance.mean().item<double>(),
+                   estimated[i].variance.mean().item<double>(), shift.mean().item<double>()});
     if (!options_.rebalance) continue;
     norms[i]->running_mean.copy_(estimated[i].mean);
     norms[i]->running_var.copy_(estimated[i].variance);
@@ -174,8 +178,9 @@ void FederatedStrategy::before_test() {
   assembled_at_ = step_;
   const double concatenate_seconds = timed([&] { concatenate(); });
   const double rebalance_seconds = timed([&] { rebalance(); });
-  parts_->context.metrics().append("round",
-                                   {epoch_, average_seconds_, concatenate_seconds, rebalance_seconds});
+  if (!recorded())
+    parts_->context.metrics().append("round",
+                                     {epoch_, average_seconds_, concatenate_seconds, rebalance_seconds});
 }
 
 }  // namespace muster::workloads

@@ -39,6 +39,8 @@ class FederatedStrategy : public RankStrategy {
   void average_whole_tensors();
   void concatenate();
   void rebalance();
+  /// The attempt that wrote the checkpoint had tested then: its rows are there.
+  bool recorded() const { return step_ == resumed_at_; }
 
   TensorParallelOptions options_;
   std::string loaded_;
@@ -48,6 +50,7 @@ class FederatedStrategy : public RankStrategy {
   std::optional<TrainingParts> parts_;
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;
+  std::int64_t resumed_at_ = -1;    ///< the step of the checkpoint that this attempt began with
   std::int64_t assembled_at_ = -1;  ///< the step after which whole_ was put together
   double average_seconds_ = 0;      ///< of the newest round
 };
