@@ -17,8 +17,12 @@
 namespace muster {
 namespace {
 
-/// Longer messages travel as several, so that reducing one part overlaps the arrival of the next.
-constexpr std::size_t kSegmentBytes = std::size_t{1} << 20;
+/// Longer messages travel as several, so that reducing one part overlaps the arrival of the next. Below what
+/// Open MPI's TCP sends without asking first (64 KiB with headers): an answer that has to wait behind
+/// megabytes of data lets an exchange go in one direction at a time. docs/communicator.md has the numbers.
+constexpr std::size_t kSegmentBytes = 60 * std::size_t{1024};
+/// Segments that are waited for ahead of the one that is reduced.
+constexpr std::size_t kAhead = 16;
 constexpr int kTag = 1;
 constexpr std::size_t kLargestCount = std::size_t{1} << 30;
 
@@ -103,17 +107,18 @@ class MpiTransport final : public Transport {
     if (in.from >= 0) {
       auto* accumulator = static_cast<std::byte*>(in.data);
       const std::size_t segments = segments_of(in.bytes);
-      scratch_.resize(2 * kSegmentBytes);
-      MPI_Request requests[2];
-      requests[0] = start_receive(scratch_.data(), segment_length(in.bytes, 0), in.from);
+      scratch_.resize(kAhead * kSegmentBytes);
+      MPI_Request requests[kAhead];
+      const auto place = [&](std::size_t s) { return scratch_.data() + s % kAhead * kSegmentBytes; };
+      const auto start = [&](std::size_t s) {
+        requests[s % kAhead] = start_receive(place(s), segment_length(in.bytes, s), in.from);
+      };
+      for (std::size_t s = 0; s < std::min(kAhead, segments); ++s) start(s);
       for (std::size_t s = 0; s < segments; ++s) {
-        if (s + 1 < segments)
-          requests[(s + 1) % 2] = start_receive(scratch_.data() + ((s + 1) % 2) * kSegmentBytes,
-                                                segment_length(in.bytes, s + 1), in.from);
         const std::size_t bytes = segment_length(in.bytes, s);
-        finish_receive(requests[s % 2], bytes, in.from);
-        reduce_into(accumulator + s * kSegmentBytes, scratch_.data() + (s % 2) * kSegmentBytes,
-                    bytes / size_of(type), type, op);
+        finish_receive(requests[s % kAhead], bytes, in.from);
+        reduce_into(accumulator + s * kSegmentBytes, place(s), bytes / size_of(type), type, op);
+        if (s + kAhead < segments) start(s + kAhead);
       }
     }
     for (MPI_Request& request : outgoing) wait(request, nullptr);
