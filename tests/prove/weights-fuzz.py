@@ -3,7 +3,7 @@
 """libFuzzer on the readers of .safetensors, of torch.save's files and of CIFAR's pickles.
 
 Corpora stay in the fuzz build's folder, and so does what was run: a call with a larger --inputs goes
-on. Inputs count for the very program that ran them.
+on, also after Ctrl-C. Inputs count for the very program that ran them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import hashlib
 import json
 import os
 import re
+import resource
+import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,7 +28,8 @@ FUZZ_BUILD = proof.ROOT / "build-fuzz"
 PLACE = FUZZ_BUILD / "weights-fuzz"
 READERS = ("safetensors", "torch", "pickle")
 LONGEST = 2048  # bytes of an input: seeds have 20 to 1,800
-CHUNK = 500_000  # inputs of a process; those of one that is killed do not count
+CHUNK = 500_000  # inputs of a process
+INTERRUPTED = 72  # libFuzzer's exit status then
 LIBFUZZER = [f"-max_len={LONGEST}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
 # A hundred or so allocations an input: a small quarantine stays in the cache.
 SANITIZERS = {
@@ -73,7 +75,7 @@ def write_seeds(reader: str, folder: Path) -> None:
 class Ledger:
     """What was run, a line a process."""
 
-    FIELDS = ("program", "inputs", "seconds", "edges", "commit")
+    FIELDS = ("program", "inputs", "cpu_seconds", "edges", "commit")
 
     def __init__(self, reader: str) -> None:
         self.program = FUZZ_BUILD / "bin" / f"fuzz_{reader}"
@@ -108,30 +110,39 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def fuzz(reader: str, inputs: int, seed: int) -> tuple[int, float, int]:
-    """One process; ends the proof where it finds something. Inputs, seconds, edges."""
+def cpu_seconds() -> float:
+    """Of the processes that ended: the machine may have other work."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def fuzz(reader: str, inputs: int, seed: int) -> tuple[int, float, int, bool]:
+    """One process; ends the proof where it finds something. Inputs, CPU seconds, edges, stopped or not."""
     corpus, seeds, finds = (PLACE / what / reader for what in ("corpus", "seeds", "finds"))
     for folder in (corpus, finds):
         folder.mkdir(parents=True, exist_ok=True)
     command = [FUZZ_BUILD / "bin" / f"fuzz_{reader}", corpus, seeds, *LIBFUZZER]
     command += [f"-runs={inputs}", f"-seed={seed}", f"-artifact_prefix={finds}/"]
-    start = time.monotonic()
-    done = subprocess.run(
+    before = cpu_seconds()
+    process = subprocess.Popen(
         [str(c) for c in command],
         text=True,
         errors="replace",
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=os.environ | SANITIZERS,
-        check=False,
     )
-    seconds = time.monotonic() - start
-    ran = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
-    edges = re.findall(r" cov: (\d+)", done.stderr)
-    if done.returncode != 0 or not ran or not edges:
-        print(done.stderr[-6000:])
+    for request in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(request, lambda *_: process.terminate())
+    _, said = process.communicate()
+    seconds = cpu_seconds() - before
+    ran = re.search(r"stat::number_of_executed_units: (\d+)", said)
+    edges = re.findall(r" cov: (\d+)", said)
+    if process.returncode not in (0, INTERRUPTED) or not ran or not edges:
+        print(said[-6000:])
         print(f"found by fuzz_{reader}; the input lies in {finds}\nverdict: FAIL")
         sys.exit(1)
-    return int(ran[1]), seconds, int(edges[-1])
+    return int(ran[1]), seconds, int(edges[-1]), process.returncode == INTERRUPTED
 
 
 def main() -> None:
@@ -147,14 +158,19 @@ def main() -> None:
         write_seeds(reader, PLACE / "seeds" / reader)
         ledger = Ledger(reader)
         while (done := ledger.inputs()) < share:
-            inputs, seconds, edges = fuzz(reader, min(CHUNK, share - done), seed=len(ledger.rows()) + 1)
+            chunk = min(CHUNK, share - done)
+            inputs, seconds, edges, stopped = fuzz(reader, chunk, seed=len(ledger.rows()) + 1)
             ledger.append(inputs, f"{seconds:.1f}", edges, commit())
-            print(f"  {reader}: {inputs} inputs, {inputs / seconds:.0f}/s, {edges} edges", flush=True)
+            print(
+                f"  {reader}: {inputs} inputs, {inputs / seconds:.0f} a CPU second, {edges} edges", flush=True
+            )
+            if stopped:
+                sys.exit("stopped: the same command goes on")
         rows, inputs = ledger.rows(), ledger.inputs()
-        seconds = sum(float(row["seconds"]) for row in rows)
+        seconds = sum(float(row["cpu_seconds"]) for row in rows)
         kept = sum(1 for _ in (PLACE / "corpus" / reader).iterdir())
         print(
-            f"{reader}: {inputs} inputs in {len(rows)} processes, {inputs / seconds:.0f}/s, "
+            f"{reader}: {inputs} inputs in {len(rows)} processes, {inputs / seconds:.0f} a CPU second, "
             f"{rows[-1]['edges']} edges, {kept} inputs kept, no finding"
         )
         total += inputs
