@@ -16,7 +16,7 @@ RANKS = [2, 4]
 FEEDBACK = {"exchange.error_feedback": "true"}
 WAYS: dict[str, dict[str, str]] = {
     "none": {"exchange.compressor": '"none"'},
-    "terngrad": {"exchange.compressor": '"terngrad"'},
+    "terngrad": {"exchange.compressor": '"terngrad"', "exchange.clip": "2.5"},
     "qsgd": {"exchange.compressor": '"qsgd"'},
     "topk 1 %": {"exchange.compressor": '"topk"'},
     "topk 1 %, error feedback": {"exchange.compressor": '"topk"', **FEEDBACK},
@@ -31,7 +31,8 @@ def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
     epochs = arguments.epochs
     parameters = {
         "data.path": f'"{proof.require_data("cifar10-subset")}"', "width": arguments.width, "epochs": epochs,
-        "batch": 128, "schedule.reference_batch": 128, "lr": 0.2, "momentum": 0.9, "nesterov": "true",
+        "batch": 128, "schedule.reference_batch": 128, "lr": arguments.lr,
+        "momentum": 0.9, "nesterov": "true",
         "schedule.knots": f"[0, {max(1, epochs // 4)}, {epochs}]", "precision": '"bf16"',
         "exchange.ratio": 0.01, "evaluate_every": 0, "log_every": 10,
     }  # fmt: skip
@@ -76,9 +77,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=proof.ROOT / "results" / "runs" / "compression-accuracy")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument(
+        "--lr", type=float, default=0.05, help="above that, momentum multiplies old residuals"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    name = f"compression-{arguments.epochs}-epochs-width-{arguments.width}"
+    name = f"compression-{arguments.epochs}-epochs-width-{arguments.width}-lr-{arguments.lr}"
     write_experiment(arguments.runs / f"{name}.toml", arguments)
     proof.muster_run(arguments.runs / f"{name}.toml", arguments.runs)
     scores: dict[tuple[str, int], list[float]] = {}
