@@ -4,7 +4,7 @@
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
-#include "runner/shared_object.hpp"
+#include "core/shared_object.hpp"
 
 namespace muster {
 

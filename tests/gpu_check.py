@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Names this machine's GPUs, runs each test of the bundle that needs one, and writes what came of it.
+"""Names this machine's GPUs, runs the bundle's tests and benchmarks that need one, and writes a report.
 
 The two files are gpu-check.json and gpu-check.md. To be called by the Python that has PyTorch; nothing beyond
-its standard library is wanted. Ends after 8 minutes at the latest. Exit status: 0 where tests passed and none
-failed, 1 where one failed, was cut off, or none passed, 2 usage, 5 without a GPU, 7 without PyTorch of the
-bundle's version.
+its standard library is wanted, but by a benchmark in Python. Ends after 8 minutes at the latest. Exit status:
+0 where tests passed and none failed, 1 where a test or benchmark failed, was cut off, or no test passed,
+2 usage, 5 without a GPU, 7 without PyTorch of the bundle's version. A bar that a benchmark misses is no
+failure: the table has both.
 """
 
 from __future__ import annotations
@@ -120,6 +121,17 @@ def run_test(program: Path, ranks: int, mpirun: Path, environment: dict[str, str
     return report
 
 
+def run_benchmark(program: Path, environment: dict[str, str], seconds: float) -> dict:
+    """Each line that it prints in JSON is a row."""
+    command = [sys.executable] if program.suffix == ".py" else []
+    code, said = run_for(seconds, [*command, str(program)], environment)
+    rows = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    report = {"program": program.name, "exit_code": code, "rows": rows}
+    if code != 0 or not rows:
+        report["said"] = said.splitlines()[-20:]
+    return report
+
+
 def as_markdown(report: dict) -> str:
     where = "{date}, {host}, PyTorch {torch}, Python {python}, {seconds} s".format(**report)
     lines = [f"# gpu-check of muster {report['muster']}", "", where, ""]
@@ -134,6 +146,13 @@ def as_markdown(report: dict) -> str:
         counts = [len(test[state]) for state in ("passed", "failed", "skipped")]
         cells = [test["program"], test["ranks"], *counts, test["seconds"], test["exit_code"]]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for benchmark in report["benchmarks"]:
+        rows = benchmark["rows"]
+        lines += ["", f"{benchmark['program']}, exit code {benchmark['exit_code']}:", ""]
+        if rows:
+            lines += ["| " + " | ".join(rows[0]) + " |", "| --- " * len(rows[0]) + "|"]
+        lines += ["| " + " | ".join(map(str, row.values())) + " |" for row in rows]
+        lines += benchmark.get("said", [])
     for state in ("failed", "skipped"):
         names = [f"{test['program']} {name}" for test in report["tests"] for name in test[state]]
         if names:
@@ -165,6 +184,7 @@ def main() -> None:
         "torch": version,
         "gpus": gpus,
         "tests": [],
+        "benchmarks": [],
     }
     tests = bundle / "lib/muster/gpu-tests"
     for line in (tests / "tests.txt").read_text().splitlines() if tests.exists() else []:
@@ -176,6 +196,13 @@ def main() -> None:
         print(f"{name}, {ranks} ranks: {len(result['passed'])} passed, {len(result['failed'])} failed, "
               f"{len(result['skipped'])} skipped, exit code {result['exit_code']}", flush=True)  # fmt: skip
         report["tests"].append(result)
+    named = tests / "benchmarks.txt"
+    for name in named.read_text().split() if named.exists() else []:
+        left = SECONDS - (time.monotonic() - started)
+        result = run_benchmark(tests / name, environment, max(left - 10, 0.1))
+        lines = [f"{name}, exit code {result['exit_code']}:", *map(json.dumps, result["rows"])]
+        print(*lines, sep="\n", flush=True)
+        report["benchmarks"].append(result)
     report["seconds"] = round(time.monotonic() - started, 1)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "gpu-check.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -186,7 +213,8 @@ def main() -> None:
             "no test passed: "
             + ("none did" if report["tests"] else "this bundle carries none that needs a GPU"),
         )
-    sys.exit(1 if any(test["exit_code"] != 0 or test["failed"] for test in report["tests"]) else 0)
+    failed = any(test["exit_code"] != 0 or test["failed"] for test in report["tests"])
+    sys.exit(1 if failed or any(one["exit_code"] != 0 for one in report["benchmarks"]) else 0)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 #include "runner/cuda/load_module.hpp"
 
-#include <string>
-
-#include "runner/shared_object.hpp"
+#include "core/shared_object.hpp"
 
 namespace muster {
 
@@ -15,16 +13,7 @@ const CudaModule& load_cuda_module(const std::filesystem::path& file) {
   const SharedObject object("CUDA module", file,
                             {"build muster where the CUDA toolkit (nvcc) and nccl.h are: docs/gpu.md",
                              "build it again on this machine"});
-  using Entry = const CudaModule*();
-  auto* entry = reinterpret_cast<Entry*>(object.symbol("muster_cuda"));
-  if (entry == nullptr)
-    object.refuse("exports no function muster_cuda", "take the muster_cuda.so of this build");
-  const CudaModule& cuda = *entry();
-  if (cuda.abi != kCudaModuleAbi)
-    object.refuse("was built for ABI " + std::to_string(cuda.abi) + " and this muster has ABI " +
-                      std::to_string(kCudaModuleAbi),
-                  "take the muster_cuda.so of this build");
-  return cuda;
+  return object.table<CudaModule>("muster_cuda", kCudaModuleAbi, "take the muster_cuda.so of this build");
 }
 
 }  // namespace muster

@@ -101,6 +101,26 @@ class GpuCheck(unittest.TestCase):
         self.add_test("crash", report(), 139)
         self.assertEqual(self.call()[0], 1)
 
+    def add_benchmark(self, text: str) -> None:
+        self.write("lib/muster/gpu-tests/bench.py", text)
+        self.write("lib/muster/gpu-tests/benchmarks.txt", "bench.py\n")
+
+    def test_a_benchmark_is_a_table_whatever_its_bars(self):
+        self.add_gpu()
+        self.add_test("kernels", report(a="passed"))
+        self.add_benchmark('print(\'one line\\n{"method": "topk", "ms": 0.5, "bar": "0.1"}\')')
+        self.assertEqual(self.call()[0], 0)
+        self.assertIn("| topk | 0.5 | 0.1 |", (self.folder / "out/gpu-check.md").read_text())
+        written = json.loads((self.folder / "out/gpu-check.json").read_text())
+        self.assertEqual(written["benchmarks"][0]["rows"][0]["method"], "topk")
+
+    def test_a_benchmark_that_ends_in_an_error_is_a_failure(self):
+        self.add_gpu()
+        self.add_test("kernels", report(a="passed"))
+        self.add_benchmark("raise SystemExit('no such kernel')")
+        self.assertEqual(self.call()[0], 1)
+        self.assertIn("no such kernel", (self.folder / "out/gpu-check.md").read_text())
+
     def test_what_takes_too_long_is_cut_off(self):
         self.assertEqual(gpu_check.run_for(0.2, ["sleep", "60"], dict(os.environ))[0], 124)
 

@@ -1,4 +1,4 @@
-#include "runner/shared_object.hpp"
+#include "core/shared_object.hpp"
 
 #include <dlfcn.h>
 

@@ -18,6 +18,20 @@ class SharedObject {
 
   /// Null where it exports no such function.
   void* symbol(const char* name) const;
+  /// What its C function `name` returns: a table whose first member is `abi`. Throws Error(workload) with
+  /// `advice` where there is no such function, or that of another ABI.
+  template <class Table>
+  const Table& table(const char* name, int abi, const std::string& advice) const {
+    using Entry = const Table*();
+    auto* entry = reinterpret_cast<Entry*>(symbol(name));
+    if (entry == nullptr) refuse(std::string("exports no function ") + name, advice);
+    const Table& found = *entry();
+    if (found.abi != abi)
+      refuse("was built for ABI " + std::to_string(found.abi) + " and this muster has ABI " +
+                 std::to_string(abi),
+             advice);
+    return found;
+  }
   /// Throws Error(workload): "KIND 'FILE' PROBLEM".
   [[noreturn]] void refuse(const std::string& problem, const std::string& advice) const;
 

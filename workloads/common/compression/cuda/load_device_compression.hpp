@@ -1,0 +1,14 @@
+#pragma once
+/// muster_cuda_compression.so, loaded on demand: nothing of CUDA is in the workloads themselves.
+
+#include <filesystem>
+
+#include "workloads/common/compression/cuda/device_compression.hpp"
+
+namespace muster::workloads {
+
+/// Loads it for the rest of the process's life. Throws Error(workload) where the file is missing, needs a
+/// library that is not there, or has another ABI.
+const DeviceCompression& load_device_compression(const std::filesystem::path& file);
+
+}  // namespace muster::workloads
