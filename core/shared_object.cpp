@@ -23,6 +23,13 @@ SharedObject::SharedObject(std::string kind, std::filesystem::path file, const A
 
 void* SharedObject::symbol(const char* name) const { return dlsym(handle_, name); }
 
+void SharedObject::require_abi(int built_for, int wanted, const std::string& advice) const {
+  if (built_for == wanted) return;
+  refuse(
+      "was built for ABI " + std::to_string(built_for) + " and this muster has ABI " + std::to_string(wanted),
+      advice);
+}
+
 void SharedObject::refuse(const std::string& problem, const std::string& advice) const {
   throw Error(ExitCode::workload, kind_ + " '" + file_.string() + "' " + problem, advice);
 }

@@ -26,12 +26,11 @@ class SharedObject {
     auto* entry = reinterpret_cast<Entry*>(symbol(name));
     if (entry == nullptr) refuse(std::string("exports no function ") + name, advice);
     const Table& found = *entry();
-    if (found.abi != abi)
-      refuse("was built for ABI " + std::to_string(found.abi) + " and this muster has ABI " +
-                 std::to_string(abi),
-             advice);
+    require_abi(found.abi, abi, advice);
     return found;
   }
+  /// Throws Error(workload) where what it was built for is not what this muster has.
+  void require_abi(int built_for, int wanted, const std::string& advice) const;
   /// Throws Error(workload): "KIND 'FILE' PROBLEM".
   [[noreturn]] void refuse(const std::string& problem, const std::string& advice) const;
 

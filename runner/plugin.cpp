@@ -19,10 +19,7 @@ const WorkloadPlugin& load_plugin(const std::filesystem::path& file) {
                   "end one of its source files with MUSTER_WORKLOAD(Type) from runner/workload.hpp");
   const WorkloadPlugin* plugin = entry();
   if (plugin == nullptr) object.refuse("returns no plugin from muster_workload", "use MUSTER_WORKLOAD(Type)");
-  if (plugin->abi != kWorkloadAbi)
-    object.refuse("was built for ABI " + std::to_string(plugin->abi) + " and this muster has ABI " +
-                      std::to_string(kWorkloadAbi),
-                  "build it again with the headers of this muster");
+  object.require_abi(plugin->abi, kWorkloadAbi, "build it again with the headers of this muster");
   if (plugin->schema == nullptr || plugin->create == nullptr)
     object.refuse("has no schema or no workload", "use MUSTER_WORKLOAD(Type)");
   return *plugin;
