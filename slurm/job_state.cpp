@@ -134,10 +134,9 @@ const ReasonWords* find_reason(const std::string& reason) {
 std::string words_of_pending(const JobStatus& status) {
   if (status.reason.empty()) return "waits";
   // Slurm writes some reasons in words, with spaces or with underscores.
-  std::string reason = status.reason;
-  std::replace(reason.begin(), reason.end(), ' ', '_');
-  const bool in_words = reason.starts_with("Nodes_required");
-  if (!find_reason(reason)) reason = first_word(status.reason);
+  std::string whole = status.reason;
+  std::replace(whole.begin(), whole.end(), ' ', '_');
+  const std::string reason = find_reason(whole) ? whole : first_word(status.reason);
   if (const ReasonWords* known = find_reason(reason)) {
     const bool has_details = status.reason.size() > reason.size();
     return std::string(known->words) + (has_details ? " (" + status.reason + ")" : "");
@@ -145,7 +144,7 @@ std::string words_of_pending(const JobStatus& status) {
   if (exceeds_a_limit(reason)) return "never starts: it exceeds a limit for one job (" + status.reason + ")";
   if (reason.starts_with("Assoc")) return "waits: its account's limit is reached (" + status.reason + ")";
   if (reason.starts_with("QOS")) return "waits: its QOS's limit is reached (" + status.reason + ")";
-  if (in_words) return "waits: nodes that it needs are down, drained or reserved";
+  if (whole.starts_with("Nodes_required")) return "waits: nodes that it needs are down, drained or reserved";
   return "waits (" + status.reason + ")";
 }
 
