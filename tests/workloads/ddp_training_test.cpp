@@ -134,12 +134,7 @@ TEST_P(DdpTrainingResumes, BitForBitAfterAnyStep) {
     EXPECT_EQ(final_weights(place), final_weights("whole")) << "stopped after step " << stop;
     for (const auto& [table, column] :
          {std::pair{"step", "loss"}, {"epoch", "train_loss"}, {"epoch", "test_loss"}}) {
-      auto rows =
-          first.metrics.rows.contains(table) ? first.metrics.column(table, column) : std::vector<double>{};
-      if (second.metrics.rows.contains(table)) {
-        const auto more = second.metrics.column(table, column);
-        rows.insert(rows.end(), more.begin(), more.end());
-      }
+      const auto rows = column_of_attempts({&first.metrics, &second.metrics}, table, column);
       EXPECT_EQ(rows, whole.metrics.column(table, column))
           << table << '.' << column << ", stopped after " << stop;
     }

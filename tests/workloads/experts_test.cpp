@@ -212,12 +212,7 @@ TEST_P(ExpertsResume, BitForBitWithTheBestSoFar) {
         << "stopped after step " << stop;
     for (const auto& [table, column] :
          {std::pair{"step", "loss"}, {"epoch", "validation_loss"}, {"best", "epoch"}}) {
-      std::vector<double> rows;
-      for (const Result* part : {&first, &second}) {
-        if (!part->metrics.rows.contains(table)) continue;
-        const auto more = part->metrics.column(table, column);
-        rows.insert(rows.end(), more.begin(), more.end());
-      }
+      const auto rows = column_of_attempts({&first.metrics, &second.metrics}, table, column);
       EXPECT_EQ(rows, whole.metrics.column(table, column)) << table << ", stopped after " << stop;
     }
   }

@@ -181,12 +181,7 @@ TEST_P(FusionTrainingResumes, BitForBitAfterAnyStep) {
                                         {"epoch", "train_loss"},
                                         {"epoch", "global_loss"},
                                         {"epoch", "best_global_accuracy"}}) {
-      std::vector<double> rows;
-      for (const auto* part : {&first.metrics, &second.metrics}) {
-        if (!part->rows.contains(table)) continue;
-        const auto more = part->column(table, column);
-        rows.insert(rows.end(), more.begin(), more.end());
-      }
+      const auto rows = column_of_attempts({&first.metrics, &second.metrics}, table, column);
       EXPECT_EQ(rows, whole.metrics.column(table, column))
           << table << '.' << column << ", stopped after " << stop;
     }

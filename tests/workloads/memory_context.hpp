@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,6 +53,18 @@ class MemoryMetrics : public Metrics {
  private:
   std::map<std::string, MetricTable> tables_;
 };
+
+/// A column over a task's attempts, in their order; those that wrote no row of the table have nothing.
+inline std::vector<double> column_of_attempts(std::initializer_list<const MemoryMetrics*> attempts,
+                                              const std::string& table, const std::string& name) {
+  std::vector<double> values;
+  for (const MemoryMetrics* attempt : attempts) {
+    if (!attempt->rows.contains(table)) continue;
+    const auto more = attempt->column(table, name);
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  return values;
+}
 
 /// One rank's; ranks that are threads share the folder, and keep the newest checkpoint alone.
 class MemoryContext : public Context, public Checkpoints {

@@ -316,13 +316,7 @@ TEST_F(TensorParallelTest, FederatedRoundsResumeBitForBitAfterAnyStep) {
                                       {"round", "epoch"},
                                       {"norm", "partial_variance"},
                                       {"norm", "whole_variance"}}) {
-      std::vector<double> both;
-      for (const MemoryMetrics* part : {&first, &second}) {
-        if (!part->rows.contains(table)) continue;
-        const auto rows = part->column(table, name);
-        both.insert(both.end(), rows.begin(), rows.end());
-      }
-      EXPECT_TRUE(same_bits(both, whole.column(table, name)))
+      EXPECT_TRUE(same_bits(column_of_attempts({&first, &second}, table, name), whole.column(table, name)))
           << table << "." << name << ", stopped after " << stop;
     }
   }

@@ -402,15 +402,9 @@ TEST_P(AveragingResumes, BitForBitAfterAnyStep) {
                                         {"epoch", "test_loss"},
                                         {"average", "local_steps"},
                                         {"average", "distance"}}) {
-      std::vector<double> rows;
-      for (const auto* part : {&first, &second}) {
-        if (!part->metrics[0].rows.contains(table)) continue;
-        const auto more_rows = part->metrics[0].column(table, column);
-        rows.insert(rows.end(), more_rows.begin(), more_rows.end());
-      }
-      const auto expected = whole.metrics[0].rows.contains(table) ? whole.metrics[0].column(table, column)
-                                                                  : std::vector<double>{};
-      EXPECT_EQ(rows, expected) << table << '.' << column << ", stopped after " << stop;
+      const auto rows = column_of_attempts({&first.metrics[0], &second.metrics[0]}, table, column);
+      EXPECT_EQ(rows, column_of_attempts({&whole.metrics[0]}, table, column))
+          << table << '.' << column << ", stopped after " << stop;
     }
   }
 }
