@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 
+#include "workloads/common/kernels/philox.hpp"
+
 namespace muster::workloads {
 
 /// What a draw is for: the same seed and index give unrelated numbers in different streams.
@@ -30,18 +32,8 @@ class CounterRandom {
       : seed_(seed), stream_(static_cast<std::uint32_t>(stream)) {}
 
   std::array<std::uint32_t, 4> draw(std::uint32_t a, std::uint32_t b, std::uint32_t block = 0) const {
-    std::array<std::uint32_t, 4> x{block, b, a, stream_};
-    auto key0 = static_cast<std::uint32_t>(seed_);
-    auto key1 = static_cast<std::uint32_t>(seed_ >> 32);
-    for (int round = 0; round < 10; ++round) {
-      const std::uint64_t left = std::uint64_t{0xD2511F53} * x[0];
-      const std::uint64_t right = std::uint64_t{0xCD9E8D57} * x[2];
-      x = {static_cast<std::uint32_t>(right >> 32) ^ x[1] ^ key0, static_cast<std::uint32_t>(right),
-           static_cast<std::uint32_t>(left >> 32) ^ x[3] ^ key1, static_cast<std::uint32_t>(left)};
-      key0 += 0x9E3779B9;
-      key1 += 0xBB67AE85;
-    }
-    return x;
+    const FourWords x = philox<10>(seed_, {{block, b, a, stream_}});
+    return {x.word[0], x.word[1], x.word[2], x.word[3]};
   }
 
  private:

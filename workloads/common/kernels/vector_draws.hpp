@@ -9,6 +9,7 @@
 #endif
 
 #include "workloads/common/kernels/compression.hpp"
+#include "workloads/common/kernels/philox.hpp"
 
 // No two instruction sets may share any of this.
 namespace muster::workloads {
@@ -111,20 +112,7 @@ inline Drawn draw(const DrawKey& key, std::uint32_t first) {
 }
 
 inline std::uint32_t drawn_word0(const DrawKey& key, std::uint32_t purpose, std::uint32_t n) {
-  std::uint32_t x0 = n, x1 = key.layer, x2 = key.step, x3 = purpose;
-  auto key0 = static_cast<std::uint32_t>(key.seed);
-  auto key1 = static_cast<std::uint32_t>(key.seed >> 32);
-  for (int round = 0; round < kRoundingRounds; ++round) {
-    const std::uint64_t left = std::uint64_t{0xD2511F53} * x0;
-    const std::uint64_t right = std::uint64_t{0xCD9E8D57} * x2;
-    x0 = static_cast<std::uint32_t>(right >> 32) ^ x1 ^ key0;
-    x1 = static_cast<std::uint32_t>(right);
-    x2 = static_cast<std::uint32_t>(left >> 32) ^ x3 ^ key1;
-    x3 = static_cast<std::uint32_t>(left);
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
-  }
-  return x0;
+  return philox<kRoundingRounds>(key.seed, {{n, key.layer, key.step, purpose}}).word[0];
 }
 
 inline void draw_block(const DrawKey& key, std::int64_t block, std::uint32_t* out) {
