@@ -104,7 +104,7 @@ void read_common_parameters(const TomlNode& node, Experiment& whole) {
 
 void read_resources(const TomlNode& node, Experiment& experiment) {
   check_table(node, "resources");
-  check_keys(node, {"ranks", "cpus_per_rank", "gpus_per_rank", "oversubscribe", "exclusive"}, "[resources]");
+  check_keys(node, resource_names(), "[resources]");
   for (const TomlNode& item : node.items) {
     if (item.kind == TomlNode::Kind::table) throw_wrong_kind("resources." + item.key, "a value", item);
     set_resource(experiment.resources, item.key, to_value(item), item.value_place);

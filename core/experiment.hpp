@@ -14,13 +14,28 @@
 
 namespace muster {
 
+/// How ranks that have one GPU together share it; the words are those of NVIDIA's plugin for Kubernetes.
+enum class GpuSharing {
+  none,
+  time_slicing,  ///< they take turns: what the driver does by itself
+  mps            ///< they compute side by side: NVIDIA's Multi-Process Service
+};
+
 /// What one task is given. `[resources]` in the file.
 struct Resources {
   int ranks = 1;
   int cpus_per_rank = 1;
-  int gpus_per_rank = 0;
+  int gpus_per_rank = 0;       ///< that a rank sees: 1 where it shares one
   bool oversubscribe = false;  ///< more ranks than cores is allowed; ranks then yield when idle
   bool exclusive = false;      ///< nothing else runs beside this task
+  int ranks_per_gpu = 1;       ///< 2 of `gpus_per_rank = 0.5`
+  GpuSharing gpu_sharing = GpuSharing::none;  ///< none unless ranks_per_gpu is more than 1
+
+  bool shares_gpus() const { return ranks_per_gpu > 1; }
+  /// Whole GPUs that so many of its ranks take.
+  std::int64_t gpus_of(std::int64_t number) const {
+    return shares_gpus() ? (number + ranks_per_gpu - 1) / ranks_per_gpu : number * gpus_per_rank;
+  }
 
   bool operator==(const Resources&) const = default;
 };

@@ -127,6 +127,7 @@ Task StageMaker::resolve(const Cell& cell) {
       named_places_["parameters." + key] = place;
     }
   }
+  settle_gpu_sharing(task.resources, places_.of_resource("gpus_per_rank", cell));
   task.parameters = resolve_parameters(workload_.schema, given, named_places_);
   check_placeholders(experiment, task.parameters, places_);
   for (const auto& [key, value] : cell) named_places_["parameters." + key] = places_.of("parameters." + key);

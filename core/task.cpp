@@ -1,6 +1,7 @@
 #include "core/task.hpp"
 
 #include "core/checksum.hpp"
+#include "core/resource_values.hpp"
 
 namespace muster {
 
@@ -21,6 +22,12 @@ bool at_default(const WorkloadSchema& schema, const std::string& name, const Val
   return name == "seed" && value == Value(0);
 }
 
+/// Ranks below MPS see a part of the GPU's processors, by which libraries choose the order of their sums.
+std::string gpus_text(const Resources& resources) {
+  if (!resources.shares_gpus()) return std::to_string(resources.gpus_per_rank);
+  return "1/" + std::to_string(resources.ranks_per_gpu) + " " + to_string(resources.gpu_sharing);
+}
+
 bool changes_result(const WorkloadSchema& schema, const std::string& name) {
   for (const ParameterSpec& spec : schema.parameters) {
     if (spec.name == name) return spec.changes_result;
@@ -37,7 +44,7 @@ std::string task_id(const Task& task, const WorkloadSchema& schema, const Conten
   text += "result_version " + std::to_string(schema.result_version) + "\n";
   text += "ranks " + std::to_string(task.resources.ranks) + "\n";
   text += "cpus_per_rank " + std::to_string(task.resources.cpus_per_rank) + "\n";
-  text += "gpus_per_rank " + std::to_string(task.resources.gpus_per_rank) + "\n";
+  text += "gpus_per_rank " + gpus_text(task.resources) + "\n";
   if (!task.command.empty()) {
     text += "command " + Value(Value::List(task.command.begin(), task.command.end())).canonical() + "\n";
   }

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "core/durable_file.hpp"
+#include "core/resource_values.hpp"
 #include "core/task.hpp"
 #include "core/toml_node.hpp"
 
@@ -35,7 +36,6 @@ class Members {
     throw_damaged("'" + key + "' is missing", table_.value_place);
   }
   std::string text(const std::string& key) const { return value(key, &Value::is_string).as_string(); }
-  bool boolean(const std::string& key) const { return value(key, &Value::is_bool).as_bool(); }
   std::int64_t integer(const std::string& key) const { return value(key, &Value::is_int).as_int(); }
   int small(const std::string& key) const {
     const std::int64_t number = integer(key);
@@ -75,11 +75,7 @@ void write_task(const Task& task, const std::filesystem::path& file) {
   text += line("command", std::move(command));
   text += table("parameters", task.parameters);
   text += table("cell", task.cell);
-  text += table("resources", {{"ranks", task.resources.ranks},
-                              {"cpus_per_rank", task.resources.cpus_per_rank},
-                              {"gpus_per_rank", task.resources.gpus_per_rank},
-                              {"oversubscribe", task.resources.oversubscribe},
-                              {"exclusive", task.resources.exclusive}});
+  text += table("resources", resource_values(task.resources));
   text += table("policy", {{"checkpoint_seconds", task.policy.checkpoint_seconds},
                            {"checkpoint_steps", task.policy.checkpoint_steps},
                            {"max_attempts", task.policy.max_attempts},
@@ -100,12 +96,10 @@ Task read_task(const std::filesystem::path& file) {
     for (const Value& word : command.as_list()) task.command.push_back(word.as_string());
     task.parameters = members.values("parameters");
     task.cell = members.values("cell");
-    const Members resources(members.at("resources"));
-    task.resources.ranks = resources.small("ranks");
-    task.resources.cpus_per_rank = resources.small("cpus_per_rank");
-    task.resources.gpus_per_rank = resources.small("gpus_per_rank");
-    task.resources.oversubscribe = resources.boolean("oversubscribe");
-    task.resources.exclusive = resources.boolean("exclusive");
+    const TomlNode& resources = members.at("resources");
+    for (const auto& [name, value] : members.values("resources"))
+      set_resource(task.resources, name, value, resources.value_place);
+    for (const auto& [name, value] : resource_values(task.resources)) Members(resources).at(name);
     const Members policy(members.at("policy"));
     task.policy.checkpoint_seconds = policy.number("checkpoint_seconds");
     task.policy.checkpoint_steps = policy.integer("checkpoint_steps");

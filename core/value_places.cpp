@@ -1,5 +1,7 @@
 #include "core/value_places.hpp"
 
+#include "core/resource_values.hpp"
+
 namespace muster {
 
 namespace {
@@ -31,6 +33,12 @@ SourcePlace ValuePlaces::of(const std::string& key, const Value& value) const {
 SourcePlace ValuePlaces::of_parameter(const std::string& name, const Cell& cell) const {
   const auto found = cell.find(name);
   return found == cell.end() ? of("parameters." + name) : of(name, found->second);
+}
+
+SourcePlace ValuePlaces::of_resource(const std::string& name, const Cell& cell) const {
+  const std::string key = kResourcePrefix + name;
+  const auto found = cell.find(key);
+  return found == cell.end() ? of(key) : of(key, found->second);
 }
 
 void ValuePlaces::add(const Axis& axis, const std::string& prefix) {

@@ -16,8 +16,9 @@ class ValuePlaces {
   /// Of a key by its dotted name from the root; the whole file where it is not there.
   SourcePlace of(const std::string& name) const;
   SourcePlace of(const std::string& key, const Value& value) const;
-  /// Of the value that a cell's parameter has.
+  /// Of the value that a cell's parameter, or resource, has.
   SourcePlace of_parameter(const std::string& name, const Cell& cell) const;
+  SourcePlace of_resource(const std::string& name, const Cell& cell) const;
 
  private:
   void add(const Axis& axis, const std::string& prefix);

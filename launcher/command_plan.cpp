@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/resource_values.hpp"
 #include "core/run_paths.hpp"
 #include "launcher/experiment_options.hpp"
 #include "launcher/local_allocation.hpp"
@@ -84,7 +85,7 @@ void print_table(const Plan& plan, const std::vector<TaskOnDisk>& on_disk, const
         planned.task.id,
         std::to_string(resources.ranks),
         std::to_string(resources.ranks * resources.cpus_per_rank),
-        std::to_string(resources.ranks * resources.gpus_per_rank),
+        gpu_amount(resources),
         planned.refusal ? "refused: " + planned.refusal->problem : on_disk[i].text()};
     std::vector<int> open;
     std::copy_if(planned.needs.begin(), planned.needs.end(), std::back_inserter(open),

@@ -23,6 +23,7 @@ std::string placement_text(const GangOrder& order) {
   }
   text += " on CPUs " + format_cpu_list(order.cpus);
   for (std::size_t i = 0; i < gpus.size(); ++i) text += (i == 0 ? ", GPUs " : ",") + gpus[i];
+  if (order.environment.contains("MUSTER_GPUS")) text += " (shared)";
   if (order.environment.contains("OMPI_ALLOW_RUN_AS_ROOT"))
     text += " (as root: Open MPI is told that it may)";
   return text;

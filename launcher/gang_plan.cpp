@@ -32,6 +32,10 @@ std::map<std::string, std::string> single_host_mpi() {
 /// the link needs. docs/communicator.md has the numbers.
 constexpr const char* kTcpConnections = "OMPI_MCA_btl_tcp_links";
 
+/// The part of a GPU's processors that a rank may use, in percent:
+/// https://docs.nvidia.com/deploy/mps/latest/appendix-environment-variables.html
+constexpr const char* kMpsThreads = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE";
+
 }  // namespace
 
 std::vector<std::string> rank_command(const Task& task, const TaskPaths& paths, int attempt,
@@ -78,6 +82,13 @@ std::map<std::string, std::string> gang_environment(const Task& task, const Task
       {"CUDA_DEVICE_ORDER", "PCI_BUS_ID"},
       {"OMP_NUM_THREADS", std::to_string(task.resources.cpus_per_rank)},
   };
+  if (task.resources.shares_gpus()) {
+    std::string gpus;
+    for (const RankPlace& rank : assignment.ranks) gpus += (gpus.empty() ? "" : ";") + join(rank.gpus, ",");
+    environment["MUSTER_GPUS"] = gpus;
+  }
+  if (task.resources.gpu_sharing == GpuSharing::mps && !std::getenv(kMpsThreads))
+    environment[kMpsThreads] = std::to_string(100 / task.resources.ranks_per_gpu);
   if (programs.as_root && needs_mpirun(task)) {
     environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
     environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";

@@ -12,6 +12,7 @@
 
 #include "core/cpu_list.hpp"
 #include "core/error.hpp"
+#include "core/mps.hpp"
 #include "core/nvml.hpp"
 #include "launcher/gang_programs.hpp"
 #include "launcher/gpu_slots.hpp"
@@ -54,6 +55,7 @@ LocalAllocation::LocalAllocation(LocalAllocationOptions options)
       programs_(find_gang_programs(options_.program_folder)) {}
 
 void LocalAllocation::check(const Task& task) const {
+  if (task.resources.gpu_sharing == GpuSharing::mps) require_mps();
   require_torch(task, programs_);
   const std::string& mpirun = mpirun_of(task, programs_);
   if (needs_mpirun(task) && !find_command(mpirun, options_.working_folder)) {

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
+
+#include "core/counted.hpp"
+#include "core/resource_values.hpp"
 
 namespace muster {
 
@@ -34,7 +38,7 @@ std::optional<NodeShape> shape_of(const SlurmCapabilities& capabilities, const S
 std::optional<TaskLayout> lay_out(const Resources& needs, const NodeShape& shape) {
   const auto ranks = std::int64_t{needs.ranks};
   const std::int64_t cpus = ranks * needs.cpus_per_rank;
-  const std::int64_t gpus = ranks * needs.gpus_per_rank;
+  const std::int64_t gpus = needs.gpus_of(ranks);
   // Ranks that may share CPUs do so on one node alone, as the packer has it.
   if ((needs.oversubscribe || cpus <= shape.cpus) && gpus <= shape.gpus && shape.nodes >= 1 &&
       shape.cpus >= 1) {
@@ -42,13 +46,26 @@ std::optional<TaskLayout> lay_out(const Resources& needs, const NodeShape& shape
                       static_cast<int>(gpus)};
   }
   std::int64_t most = shape.cpus / needs.cpus_per_rank;
-  if (needs.gpus_per_rank > 0) most = std::min<std::int64_t>(most, shape.gpus / needs.gpus_per_rank);
+  if (needs.gpus_per_rank > 0)
+    most = std::min(most, std::int64_t{shape.gpus} / needs.gpus_per_rank * needs.ranks_per_gpu);
   if (most == 0) return std::nullopt;
   std::int64_t nodes = (ranks + most - 1) / most;
-  while (nodes <= shape.nodes && ranks % nodes != 0) ++nodes;
+  while (nodes <= shape.nodes && (ranks % nodes != 0 || ranks / nodes % needs.ranks_per_gpu != 0)) ++nodes;
   if (nodes > shape.nodes) return std::nullopt;
   const int share = static_cast<int>(ranks / nodes);
-  return TaskLayout{static_cast<int>(nodes), share, share * needs.cpus_per_rank, share * needs.gpus_per_rank};
+  return TaskLayout{static_cast<int>(nodes), share, share * needs.cpus_per_rank,
+                    static_cast<int>(needs.gpus_of(share))};
+}
+
+void require_whole_gpus(const Resources& needs, const std::string& who, std::optional<SourcePlace> place) {
+  if (needs.ranks % needs.ranks_per_gpu == 0) return;
+  throw Error(
+      ExitCode::config,
+      who + " shares a GPU with other tasks (" + counted(needs.ranks, "rank") + " with " +
+          gpus_of_a_rank(needs) + " each), and Slurm gives every step GPUs of its own",
+      "give the task a multiple of " + std::to_string(needs.ranks_per_gpu) +
+          " ranks; or, inside a job of one node, 'muster run FILE --gpus N' packs without Slurm's steps",
+      std::move(place));
 }
 
 }  // namespace muster

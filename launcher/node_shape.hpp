@@ -34,7 +34,11 @@ struct TaskLayout {
   bool operator==(const TaskLayout&) const = default;
 };
 
-/// nullopt where the partition has no room for it.
+/// nullopt where the partition has no room for it. Ranks that share GPUs fill whole ones on each node.
 std::optional<TaskLayout> lay_out(const Resources& needs, const NodeShape& shape);
+
+/// Throws Error(config) for a task whose ranks leave a part of a GPU to other tasks. `who`: "task-3".
+void require_whole_gpus(const Resources& needs, const std::string& who,
+                        std::optional<SourcePlace> place = std::nullopt);
 
 }  // namespace muster

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/experiment.hpp"
+#include "launcher/host_slots.hpp"
 #include "launcher/placement.hpp"
 
 namespace muster {
@@ -18,6 +19,8 @@ namespace muster {
 /// before it. So every task that can fit at all starts as long as those that run end.
 /// A task goes to the one host that it fills best; only where no host is large enough for it, even when all
 /// is free, is it spread, over as few hosts as hold it with equally many ranks on each.
+/// Ranks that share GPUs fill one after the other, so that as few as can be are in use; those of a task that
+/// is spread fill whole ones on each host.
 class Packer {
  public:
   static constexpr int kMaxOvertakes = 4;
@@ -45,7 +48,7 @@ class Packer {
   /// Takes slots for a gang that runs already (adopted from an earlier launcher); CPUs and GPUs that are not
   /// among the slots, or are taken, are left alone. Returns what was taken, to be released when that gang
   /// ends.
-  Assignment adopt(const Assignment& running, bool exclusive);
+  Assignment adopt(const Assignment& running, const Resources& needs);
 
   void release(const Assignment& assignment, bool exclusive);
 
@@ -63,7 +66,7 @@ class Packer {
   bool fits_one_host(const Resources& needs) const;
 
   std::vector<Slots> all_;
-  std::vector<Slots> free_;  ///< as many, each in the order of `all_`
+  std::vector<HostSlots> hosts_;  ///< as many
   int running_ = 0;
   bool exclusively_taken_ = false;
   std::map<std::string, int> overtaken_;  ///< how often each waiting task was, by key

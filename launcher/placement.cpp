@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace muster {
 
@@ -29,7 +30,12 @@ std::vector<int> Assignment::cpus() const {
 
 std::vector<std::string> Assignment::gpus() const {
   std::vector<std::string> all;
-  for (const RankPlace& rank : ranks) all.insert(all.end(), rank.gpus.begin(), rank.gpus.end());
+  std::set<std::pair<std::string, std::string>> known;
+  for (const RankPlace& rank : ranks) {
+    for (const std::string& gpu : rank.gpus) {
+      if (known.emplace(rank.host, gpu).second) all.push_back(gpu);
+    }
+  }
   return all;
 }
 

@@ -21,8 +21,8 @@ Slots numbered_slots(const std::string& host, int cpus, int gpus);
 /// What one rank is given.
 struct RankPlace {
   std::string host;
-  std::vector<int> cpus;  ///< shared with other ranks of the task only where oversubscribed
-  std::vector<std::string> gpus;
+  std::vector<int> cpus;          ///< shared with other ranks of the task only where oversubscribed
+  std::vector<std::string> gpus;  ///< shared with other ranks only where their tasks ask for it
 
   bool operator==(const RankPlace&) const = default;
 };
@@ -35,6 +35,7 @@ struct Assignment {
   std::vector<std::string> hosts() const;
   /// All CPUs, ascending, each once; of tasks on one host.
   std::vector<int> cpus() const;
+  /// Each of a host's once, in the order of ranks.
   std::vector<std::string> gpus() const;
   bool operator==(const Assignment&) const = default;
 };

@@ -8,6 +8,7 @@
 #include "core/counted.hpp"
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/resource_values.hpp"
 #include "core/stages.hpp"
 
 namespace muster {
@@ -35,11 +36,11 @@ std::optional<Refusal> refuse(const Experiment& experiment, const Task& task, co
                    "ask for less, or set oversubscribe = true under [resources] to share cores",
                    place_of(experiment, by_ranks ? "ranks" : "cpus_per_rank")};
   }
-  const auto gpus = std::int64_t{asked.ranks} * asked.gpus_per_rank;
+  const std::int64_t gpus = asked.gpus_of(asked.ranks);
   if (gpus > capacity.gpus) {
-    return Refusal{counted(asked.ranks, "rank") + " with " + counted(asked.gpus_per_rank, "GPU") +
-                       " each need " + std::to_string(gpus) + (gpus == 1 ? " GPU" : " GPUs") +
-                       ", but there " + (capacity.gpus == 1 ? "is " : "are ") + std::to_string(capacity.gpus),
+    return Refusal{counted(asked.ranks, "rank") + " with " + gpus_of_a_rank(asked) + " each need " +
+                       std::to_string(gpus) + (gpus == 1 ? " GPU" : " GPUs") + ", but there " +
+                       (capacity.gpus == 1 ? "is " : "are ") + std::to_string(capacity.gpus),
                    "ask for fewer GPUs, or say with --gpus how many there are",
                    place_of(experiment, "gpus_per_rank")};
   }
@@ -49,7 +50,7 @@ std::optional<Refusal> refuse(const Experiment& experiment, const Task& task, co
                    "lower cpus_per_rank", place_of(experiment, "cpus_per_rank")};
   }
   if (capacity.cpus_of_host > 0 && asked.gpus_per_rank > capacity.gpus_of_host) {
-    return Refusal{"a rank with " + counted(asked.gpus_per_rank, "GPU") + " fits no host: the largest has " +
+    return Refusal{"a rank with " + gpus_of_a_rank(asked) + " fits no host: the largest has " +
                        std::to_string(capacity.gpus_of_host),
                    "lower gpus_per_rank", place_of(experiment, "gpus_per_rank")};
   }
@@ -63,11 +64,9 @@ Json to_json(const Value& value) {
 }
 
 Json to_json(const Resources& resources) {
-  return {{"ranks", resources.ranks},
-          {"cpus_per_rank", resources.cpus_per_rank},
-          {"gpus_per_rank", resources.gpus_per_rank},
-          {"oversubscribe", resources.oversubscribe},
-          {"exclusive", resources.exclusive}};
+  Json json = Json::object();
+  for (const auto& [name, value] : resource_values(resources)) json[name] = to_json(value);
+  return json;
 }
 
 Json to_json(const PlannedTask& planned) {

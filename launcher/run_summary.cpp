@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
+#include "core/resource_values.hpp"
 #include "launcher/attempt_ledger.hpp"
 #include "launcher/run_folder.hpp"
 #include "launcher/task_needs.hpp"
@@ -45,8 +46,8 @@ std::string all_but_ranks(const Task& task) {
   std::string text = task.workload + "\n";
   for (const std::string& word : task.command) text += word + "\n";
   for (const auto& [name, value] : task.parameters) text += name + "=" + value.canonical() + "\n";
-  return text + std::to_string(task.resources.cpus_per_rank) + " " +
-         std::to_string(task.resources.gpus_per_rank);
+  return text + std::to_string(task.resources.cpus_per_rank) + " " + gpus_of_a_rank(task.resources) + " " +
+         to_string(task.resources.gpu_sharing);
 }
 
 /// Times and bytes are many and for study: they are in summary.csv. What a run is judged by has other units.

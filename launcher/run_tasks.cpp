@@ -6,6 +6,7 @@
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "core/resource_values.hpp"
 
 namespace muster {
 
@@ -63,12 +64,7 @@ Json to_json(const PlannedTask& planned) {
           {"command", task.command},
           {"parameters", to_json(task.parameters)},
           {"cell", to_json(task.cell)},
-          {"resources",
-           {{"ranks", task.resources.ranks},
-            {"cpus_per_rank", task.resources.cpus_per_rank},
-            {"gpus_per_rank", task.resources.gpus_per_rank},
-            {"oversubscribe", task.resources.oversubscribe},
-            {"exclusive", task.resources.exclusive}}},
+          {"resources", to_json(resource_values(task.resources))},
           {"policy",
            {{"checkpoint_seconds", to_json(Value(task.policy.checkpoint_seconds))},
             {"checkpoint_steps", task.policy.checkpoint_steps},
@@ -90,12 +86,8 @@ PlannedTask planned_of(const Json& json) {
   task.command = json.at("command").get<std::vector<std::string>>();
   task.parameters = parameters_of(json.at("parameters"));
   task.cell = parameters_of(json.at("cell"));
-  const Json& resources = json.at("resources");
-  task.resources.ranks = resources.at("ranks").get<int>();
-  task.resources.cpus_per_rank = resources.at("cpus_per_rank").get<int>();
-  task.resources.gpus_per_rank = resources.at("gpus_per_rank").get<int>();
-  task.resources.oversubscribe = resources.at("oversubscribe").get<bool>();
-  task.resources.exclusive = resources.at("exclusive").get<bool>();
+  for (const auto& [name, value] : parameters_of(json.at("resources")))
+    set_resource(task.resources, name, value, SourcePlace{});
   const Json& policy = json.at("policy");
   task.policy.checkpoint_seconds = value_of(policy.at("checkpoint_seconds")).as_float();
   task.policy.checkpoint_steps = policy.at("checkpoint_steps").get<std::int64_t>();

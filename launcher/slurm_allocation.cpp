@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "launcher/gang_programs.hpp"
+#include "launcher/node_shape.hpp"
 #include "launcher/rank_end.hpp"
 #include "slurm/job_request.hpp"
 #include "slurm/job_steps.hpp"
@@ -51,6 +52,7 @@ bool SlurmAllocation::by_srun(const Task& task) const {
 }
 
 void SlurmAllocation::check(const Task& task) const {
+  require_whole_gpus(task.resources, "task " + task.label);
   if (by_srun(task)) return require_torch(task, shims_.programs());
   if (task.resources.gpus_per_rank > 0) {
     throw Error(
@@ -67,6 +69,7 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
   GangOrder order;
   order.environment = gang_environment(task, paths, attempt, assignment, shims_.programs());
   order.environment.erase("MUSTER_CPUS");
+  order.environment.erase("MUSTER_GPUS");
   order.environment[kStepName] = "muster-" + task.id + "-" + std::to_string(attempt);
   if (const auto end = deadline()) order.environment["MUSTER_DEADLINE"] = std::to_string(*end);
   if (task.resources.gpus_per_rank > 0) order.environment.erase("CUDA_VISIBLE_DEVICES");
@@ -76,7 +79,7 @@ GangOrder SlurmAllocation::order(const Task& task, const TaskPaths& paths, int a
     step.hosts = hosts;
     step.ranks = task.resources.ranks;
     step.cpus_per_rank = task.resources.cpus_per_rank;
-    step.gpus_per_rank = task.resources.gpus_per_rank;
+    step.gpus_per_host = static_cast<int>(task.resources.gpus_of(step.ranks / std::ssize(hosts)));
     step.mpi = task.resources.ranks > 1;
     step.oversubscribe = task.resources.oversubscribe;
     step.job_name = order.environment[kStepName];

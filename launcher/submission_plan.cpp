@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/counted.hpp"
+#include "core/resource_values.hpp"
 #include "launcher/node_shape.hpp"
 #include "launcher/packer.hpp"
 
@@ -51,12 +52,14 @@ std::optional<SourcePlace> place_of(const SiteRequest& site, std::initializer_li
 }
 
 TaskLayout layout_of(const WaitingTask& task, const NodeShape& shape, const SiteRequest& site) {
+  require_whole_gpus(task.needs, "task-" + std::to_string(task.number),
+                     place_of(site, {"resources.gpus_per_rank", "resources.ranks"}));
   if (const auto layout = lay_out(task.needs, shape)) return *layout;
   throw Error(
       ExitCode::resources,
       "task-" + std::to_string(task.number) + " (" + task.label + ") has no room in partition '" +
           shape.partition + "': " + counted(task.needs.ranks, "rank") + " with " +
-          counted(task.needs.cpus_per_rank, "CPU") + " and " + counted(task.needs.gpus_per_rank, "GPU") +
+          counted(task.needs.cpus_per_rank, "CPU") + " and " + gpus_of_a_rank(task.needs) +
           " each, but one job may have " + counted(shape.nodes, "node") + " of " +
           counted(shape.cpus, "CPU") + " and " + counted(shape.gpus, "GPU") +
           ", with the same number of ranks on each",
@@ -107,7 +110,7 @@ bool fit_one_node(const Tasks& tasks, const NodeShape& shape) {
   for (const WaitingTask& task : tasks) {
     if (task.needs.exclusive && tasks.size() > 1) return false;
     cpus += std::int64_t{task.needs.ranks} * task.needs.cpus_per_rank;
-    gpus += std::int64_t{task.needs.ranks} * task.needs.gpus_per_rank;
+    gpus += task.needs.gpus_of(task.needs.ranks);
   }
   return cpus <= shape.cpus && gpus <= shape.gpus;
 }

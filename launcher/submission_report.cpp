@@ -30,7 +30,7 @@ std::string srun_line(const SlurmCapabilities& capabilities, const Resources& ne
   for (int node = 1; node <= layout->nodes; ++node) step.hosts.push_back("HOST" + std::to_string(node));
   step.ranks = needs.ranks;
   step.cpus_per_rank = needs.cpus_per_rank;
-  step.gpus_per_rank = needs.gpus_per_rank;
+  step.gpus_per_host = layout->gpus_per_node;
   step.mpi = needs.ranks > 1;
   step.oversubscribe = needs.oversubscribe;
   std::string line = line_of(srun_arguments(capabilities, step));

@@ -204,8 +204,8 @@ void Supervisor::settle_ended(SupervisedTask& task, const AttemptView& view) {
 void Supervisor::adopt(SupervisedTask& task, const AttemptView& view) {
   task.adopted = true;
   task.claimant = view.claimant;
-  task.assignment = packer_.adopt({view.order ? view.order->ranks : std::vector<RankPlace>{}},
-                                  task.task.resources.exclusive);
+  task.assignment =
+      packer_.adopt({view.order ? view.order->ranks : std::vector<RankPlace>{}}, task.task.resources);
   log_.note(task.name + ": attempt " + std::to_string(view.number) + " still runs (process " +
             std::to_string(view.claimant->pid) + "); following it");
   begin_following(task);

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "core/resource_values.hpp"
 #include "results/csv_row_sink.hpp"
 
 namespace muster {
@@ -84,7 +85,7 @@ std::vector<SweepColumn> sweep_columns(const std::vector<SweepEntry>& entries,
   add("resources.cpus_per_rank", "parameter",
       [](const SweepEntry& e) -> Given { return e.task.resources.cpus_per_rank; });
   add("resources.gpus_per_rank", "parameter",
-      [](const SweepEntry& e) -> Given { return e.task.resources.gpus_per_rank; });
+      [](const SweepEntry& e) -> Given { return resource_values(e.task.resources).at("gpus_per_rank"); });
   for (const std::string& name : metrics)
     add("final_" + name, "final", [&](const SweepEntry& e) -> Given {
       const auto found = e.final_metrics.find(name);
@@ -92,6 +93,9 @@ std::vector<SweepColumn> sweep_columns(const std::vector<SweepEntry>& entries,
       return std::visit([](auto number) { return Value(number); }, found->second);
     });
   const bool has_stages = std::ranges::any_of(entries, [](const auto& e) { return !e.task.stage.empty(); });
+  if (std::ranges::any_of(entries, [](const auto& e) { return e.task.resources.shares_gpus(); }))
+    add("resources.gpu_sharing", "parameter",
+        [](const SweepEntry& e) -> Given { return to_string(e.task.resources.gpu_sharing); });
   if (has_stages) add("stage", "task", [](const SweepEntry& e) -> Given { return e.task.stage; });
   return columns;
 }

@@ -10,6 +10,7 @@
 #include "core/cpu_list.hpp"
 #include "core/nvml.hpp"
 #include "core/process_identity.hpp"
+#include "core/resource_values.hpp"
 #include "runner/host_topology.hpp"
 
 namespace muster {
@@ -26,6 +27,9 @@ bool is_same(const RankBinding& a, const BoundGpu& gpu_of_a, const RankBinding& 
   return on_one_host(a, b) && gpu_of_a.name == gpu_of_b.name;
 }
 
+constexpr const char* kGpusOfTheirOwn =
+    "give every rank GPUs of its own; CUDA_VISIBLE_DEVICES of the task says which it may use";
+
 std::string text_of(const BoundGpu& gpu) {
   if (!gpu.seen) return "GPU " + gpu.name + " (declared, not seen)";
   return "GPU " + gpu.name + " (" + gpu.model + ", " + gpu.uuid + ", " + gpu.pci + ")";
@@ -35,10 +39,28 @@ std::string text_of(const RankBinding& rank) {
   return "rank " + std::to_string(rank.rank) + " on " + rank.host;
 }
 
-std::string both(const RankBinding& a, const RankBinding& b) {
-  if (a.rank == b.rank) return text_of(a) + " has twice ";
-  const std::string ranks = "ranks " + std::to_string(a.rank) + " and " + std::to_string(b.rank);
-  return ranks + " on " + (a.host == b.host ? a.host : a.host + " and " + b.host) + " have the same ";
+/// "ranks 0, 1 and 2 on a and b have the same ".
+std::string together(const std::vector<const RankBinding*>& ranks) {
+  std::string numbers, hosts;
+  std::set<std::string> known;
+  for (const RankBinding* rank : ranks) {
+    numbers += numbers.empty() ? "ranks " : rank == ranks.back() ? " and " : ", ";
+    numbers += std::to_string(rank->rank);
+    if (known.insert(rank->host).second) hosts += (hosts.empty() ? "" : " and ") + rank->host;
+  }
+  return numbers + " on " + hosts + " have the same ";
+}
+
+Error twice(const RankBinding& rank, const BoundGpu& gpu) {
+  return {ExitCode::resources, text_of(rank) + " has twice " + text_of(gpu), kGpusOfTheirOwn};
+}
+
+Error too_many(const std::vector<const RankBinding*>& ranks, const BoundGpu& gpu) {
+  const int most = ranks.front()->ranks_per_gpu;
+  const std::string problem = together(ranks) + text_of(gpu);
+  if (most == 1) return {ExitCode::resources, problem, kGpusOfTheirOwn};
+  return {ExitCode::resources, problem + ", which at most " + std::to_string(most) + " may share",
+          "give the task more GPUs, or ask for a smaller share (resources.gpus_per_rank)"};
 }
 
 std::optional<Error> missing_gpu(const RankBinding& rank) {
@@ -52,13 +74,20 @@ std::optional<Error> missing_gpu(const RankBinding& rank) {
   return std::nullopt;
 }
 
-std::optional<Error> shared_gpu(const RankBinding& a, const RankBinding& b) {
-  for (std::size_t i = 0; i < a.gpus.size(); ++i) {
-    for (std::size_t j = a.rank == b.rank ? i + 1 : 0; j < b.gpus.size(); ++j) {
-      if (!is_same(a, a.gpus[i], b, b.gpus[j])) continue;
-      return Error(ExitCode::resources, both(a, b) + text_of(a.gpus[i]),
-                   "give every rank GPUs of its own; CUDA_VISIBLE_DEVICES of the task says which it may use");
+/// A GPU that too many have: `first` and ranks behind it.
+std::optional<Error> crowded_gpu(const std::vector<RankBinding>& ranks, const RankBinding& first) {
+  for (std::size_t i = 0; i < first.gpus.size(); ++i) {
+    std::vector<const RankBinding*> holders{&first};
+    for (const RankBinding& other : ranks) {
+      if (other.rank < first.rank) continue;
+      for (std::size_t j = other.rank == first.rank ? i + 1 : 0; j < other.gpus.size(); ++j) {
+        if (!is_same(first, first.gpus[i], other, other.gpus[j])) continue;
+        if (other.rank == first.rank) return twice(first, first.gpus[i]);
+        holders.push_back(&other);
+        break;
+      }
     }
+    if (std::ssize(holders) > first.ranks_per_gpu) return too_many(holders, first.gpus[i]);
   }
   return std::nullopt;
 }
@@ -68,7 +97,7 @@ std::optional<Error> shared_cpus(const RankBinding& a, const RankBinding& b) {
   std::vector<int> shared;
   std::ranges::set_intersection(a.cpus, b.cpus, std::back_inserter(shared));
   if (shared.empty()) return std::nullopt;
-  return Error(ExitCode::resources, both(a, b) + "CPUs: " + format_cpu_list(shared),
+  return Error(ExitCode::resources, together({&a, &b}) + "CPUs: " + format_cpu_list(shared),
                "give every rank CPUs of its own in MUSTER_CPUS, or set resources.oversubscribe = true");
 }
 
@@ -85,15 +114,17 @@ void warn_of_distance(const RankBinding& rank, std::vector<std::string>& warning
 
 }  // namespace
 
-RankBinding own_binding(int rank, const DevicePlan& plan, bool oversubscribe) {
+RankBinding own_binding(int rank, const DevicePlan& plan, const Resources& resources) {
   const ProcessIdentity process = own_identity();
   RankBinding own;
   own.rank = rank;
   own.host = process.host;
   own.boot_id = process.boot_id;
   own.cpus = allowed_cpus();
-  own.cpus_are_own = !plan.cpus.empty() && !oversubscribe;
+  own.cpus_are_own = !plan.cpus.empty() && !resources.oversubscribe;
   own.numa_nodes = numa_nodes_of(own.cpus);
+  own.ranks_per_gpu = resources.ranks_per_gpu;
+  own.gpu_sharing = resources.gpu_sharing;
   if (!plan.cuda_visible_devices) return own;
   const Nvml driver;
   own.gpus_on_host = static_cast<int>(driver.gpus().size());
@@ -113,8 +144,7 @@ BindingVerdict judge_binding(const std::vector<RankBinding>& ranks) {
     if (!verdict.refusal) verdict.refusal = std::move(why);
   };
   for (const RankBinding& rank : ranks) refuse(missing_gpu(rank));
-  for (std::size_t a = 0; a < ranks.size(); ++a)
-    for (std::size_t b = a; b < ranks.size(); ++b) refuse(shared_gpu(ranks[a], ranks[b]));
+  for (const RankBinding& rank : ranks) refuse(crowded_gpu(ranks, rank));
   for (std::size_t a = 0; a < ranks.size(); ++a)
     for (std::size_t b = a; b < ranks.size(); ++b) refuse(shared_cpus(ranks[a], ranks[b]));
   for (const RankBinding& rank : ranks) warn_of_distance(rank, verdict.warnings);
@@ -127,16 +157,26 @@ std::string binding_summary(const std::vector<RankBinding>& ranks) {
   };
   std::set<std::pair<std::string, std::string>> hosts;
   std::set<std::tuple<std::string, std::string, int>> cpus;
-  std::size_t seen = 0, declared = 0;
+  std::set<std::string> seen;
+  std::set<std::tuple<std::string, std::string, std::string>> declared;
   for (const RankBinding& rank : ranks) {
     hosts.emplace(rank.host, rank.boot_id);
     for (const int cpu : rank.cpus) cpus.emplace(rank.host, rank.boot_id, cpu);
-    for (const BoundGpu& gpu : rank.gpus) ++(gpu.seen ? seen : declared);
+    for (const BoundGpu& gpu : rank.gpus) {
+      if (gpu.seen) {
+        seen.insert(gpu.uuid);
+      } else {
+        declared.emplace(rank.host, rank.boot_id, gpu.name);
+      }
+    }
   }
   std::string text = "binding: " + counted(ranks.size(), "rank") + " on " + counted(hosts.size(), "host") +
                      ", " + counted(cpus.size(), "CPU");
-  if (seen > 0) text += ", " + counted(seen, "GPU");
-  if (declared > 0) text += ", " + counted(declared, "GPU") + " declared and not seen";
+  if (!seen.empty()) text += ", " + counted(seen.size(), "GPU");
+  if (!declared.empty()) text += ", " + counted(declared.size(), "GPU") + " declared and not seen";
+  if (ranks.front().ranks_per_gpu > 1)
+    text += " for up to " + std::to_string(ranks.front().ranks_per_gpu) + " ranks each (" +
+            to_string(ranks.front().gpu_sharing) + ")";
   return text;
 }
 

@@ -30,22 +30,24 @@ struct RankBinding {
   std::vector<int> numa_nodes;  ///< of `cpus`
   int gpus_on_host = 0;         ///< that the driver shows to this rank; 0 where it was given none
   std::vector<BoundGpu> gpus;
+  int ranks_per_gpu = 1;                      ///< that may have one of them together
+  GpuSharing gpu_sharing = GpuSharing::none;  ///< and how
 };
 
 /// This rank's, once the plan is applied. Throws nothing for what cannot be found out: it is left empty.
-RankBinding own_binding(int rank, const DevicePlan& plan, bool oversubscribe);
+RankBinding own_binding(int rank, const DevicePlan& plan, const Resources& resources);
 
 struct BindingVerdict {
   std::optional<Error> refusal;  ///< Error(resources)
   std::vector<std::string> warnings;
 };
 
-/// Refuses a GPU that is not there on a host that has others, two ranks on one GPU, and CPUs of two ranks
-/// that were to have their own; warns where a rank's CPUs lie on another NUMA node than its GPU. Pure.
-/// `ranks`: of the whole gang, in order.
+/// Refuses a GPU that is not there on a host that has others, more ranks on one GPU than were asked for, and
+/// CPUs of two ranks that were to have their own; warns where a rank's CPUs lie on another NUMA node than its
+/// GPU. Pure. `ranks`: of the whole gang, in order.
 BindingVerdict judge_binding(const std::vector<RankBinding>& ranks);
 
-/// "binding: 4 ranks on 2 hosts, 8 CPUs, 4 GPUs".
+/// "binding: 4 ranks on 2 hosts, 8 CPUs, 4 GPUs"; ", 2 GPUs for up to 2 ranks each (mps)".
 std::string binding_summary(const std::vector<RankBinding>& ranks);
 
 std::string rank_binding_to_json(const RankBinding& rank);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/cpu_list.hpp"
+#include "core/resource_values.hpp"
 #include "runner/binding.hpp"
 
 namespace muster {
@@ -27,6 +28,8 @@ Json to_json(const RankBinding& rank) {
             {"gpus_on_host", rank.gpus_on_host},
             {"gpus", Json::array()}};
   for (const BoundGpu& gpu : rank.gpus) json["gpus"].push_back(to_json(gpu));
+  if (rank.ranks_per_gpu > 1)
+    json.update({{"ranks_per_gpu", rank.ranks_per_gpu}, {"gpu_sharing", to_string(rank.gpu_sharing)}});
   return json;
 }
 
@@ -48,6 +51,8 @@ RankBinding rank_binding_from_json(const std::string& text) {
   for (const Json& gpu : json.at("gpus"))
     rank.gpus.push_back({gpu.at("name"), gpu.at("seen"), gpu.value("model", ""), gpu.value("uuid", ""),
                          gpu.value("pci", ""), gpu.value("numa_node", -1)});
+  rank.ranks_per_gpu = json.value("ranks_per_gpu", 1);
+  rank.gpu_sharing = gpu_sharing_of(json.value("gpu_sharing", "none"));
   return rank;
 }
 

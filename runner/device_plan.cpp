@@ -36,6 +36,36 @@ std::vector<int> cpu_list(std::string_view text, std::string_view whole) {
   return cpus;
 }
 
+/// Of lists separated by ';', one a rank.
+std::string_view list_of(std::size_t own, const char* variable, std::string_view all) {
+  const auto lists = fields(all, ';');
+  if (own >= lists.size())
+    throw Error(ExitCode::resources,
+                std::string(variable) + " has " + std::to_string(lists.size()) + " lists and none for rank " +
+                    std::to_string(own) + " of this host",
+                "give a list for each rank, separated by ';'");
+  return lists[own];
+}
+
+/// This rank's part of the GPUs of its task on this host.
+std::string gpus_of_task(const Resources& resources, std::size_t own, std::string_view all) {
+  const auto gpus = all.empty() ? std::vector<std::string_view>{} : fields(all, ',');
+  const auto per_rank = static_cast<std::size_t>(resources.gpus_per_rank);
+  const std::size_t first = own / static_cast<std::size_t>(resources.ranks_per_gpu) * per_rank;
+  if (gpus.size() < first + per_rank)
+    throw Error(ExitCode::resources,
+                "rank " + std::to_string(own) + " of this host needs " +
+                    (per_rank == 1
+                         ? "GPU " + std::to_string(first)
+                         : "GPUs " + std::to_string(first) + " to " + std::to_string(first + per_rank - 1)) +
+                    " of its task, and CUDA_VISIBLE_DEVICES names " + std::to_string(gpus.size()),
+                "lower resources.ranks or resources.gpus_per_rank, or run where there are more GPUs");
+  std::string visible;
+  for (std::size_t i = first; i < first + per_rank; ++i)
+    visible += (visible.empty() ? "" : ",") + std::string(gpus[i]);
+  return visible;
+}
+
 }  // namespace
 
 LaunchPlace launch_place() {
@@ -45,36 +75,23 @@ LaunchPlace launch_place() {
   return {};
 }
 
-DevicePlan plan_device(const Resources& resources, int host_rank, const char* cpu_lists,
-                       const char* cuda_devices) {
+GivenDevices given_devices() {
+  return {std::getenv("MUSTER_CPUS"), std::getenv("MUSTER_GPUS"), std::getenv("CUDA_VISIBLE_DEVICES")};
+}
+
+DevicePlan plan_device(const Resources& resources, int host_rank, const GivenDevices& given) {
   DevicePlan plan;
   plan.device.threads = resources.cpus_per_rank;
   const auto own = static_cast<std::size_t>(host_rank);
-  if (cpu_lists != nullptr && *cpu_lists != '\0') {
-    const auto lists = fields(cpu_lists, ';');
-    if (own >= lists.size())
-      throw Error(ExitCode::resources,
-                  "MUSTER_CPUS has " + std::to_string(lists.size()) + " lists and none for rank " +
-                      std::to_string(host_rank) + " of this host",
-                  "give a list for each rank, separated by ';'");
-    plan.cpus = cpu_list(lists[own], cpu_lists);
+  if (given.cpu_lists != nullptr && *given.cpu_lists != '\0') {
+    plan.cpus = cpu_list(list_of(own, "MUSTER_CPUS", given.cpu_lists), given.cpu_lists);
     plan.device.threads = static_cast<int>(plan.cpus.size());
   }
   if (resources.gpus_per_rank == 0) return plan;
-
-  const std::string_view all = cuda_devices != nullptr ? cuda_devices : "";
-  const auto gpus = all.empty() ? std::vector<std::string_view>{} : fields(all, ',');
-  const auto per_rank = static_cast<std::size_t>(resources.gpus_per_rank);
-  if (gpus.size() < (own + 1) * per_rank)
-    throw Error(ExitCode::resources,
-                "rank " + std::to_string(host_rank) + " of this host needs GPUs " +
-                    std::to_string(own * per_rank) + " to " + std::to_string((own + 1) * per_rank - 1) +
-                    " of its task, and CUDA_VISIBLE_DEVICES names " + std::to_string(gpus.size()),
-                "lower resources.ranks or resources.gpus_per_rank, or run where there are more GPUs");
-  std::string visible;
-  for (std::size_t i = own * per_rank; i < (own + 1) * per_rank; ++i)
-    visible += (visible.empty() ? "" : ",") + std::string(gpus[i]);
-  plan.cuda_visible_devices = visible;
+  plan.cuda_visible_devices =
+      resources.shares_gpus() && given.gpu_lists != nullptr && *given.gpu_lists != '\0'
+          ? std::string(list_of(own, "MUSTER_GPUS", given.gpu_lists))
+          : gpus_of_task(resources, own, given.cuda_devices != nullptr ? given.cuda_devices : "");
   plan.device.kind = Device::Kind::cuda;
   plan.device.index = 0;
   return plan;

@@ -24,11 +24,17 @@ struct DevicePlan {
   Device device;
 };
 
-/// `cpu_lists`: MUSTER_CPUS, a CPU list a rank ("0-1,4;2-3"), or nullptr. `cuda_devices`:
-/// CUDA_VISIBLE_DEVICES of the task, or nullptr. Throws Error(resources) where they hold nothing for this
-/// rank.
-DevicePlan plan_device(const Resources& resources, int host_rank, const char* cpu_lists,
-                       const char* cuda_devices);
+/// What the launcher says in the environment; nullptr where it says nothing.
+struct GivenDevices {
+  const char* cpu_lists = nullptr;     ///< MUSTER_CPUS, a CPU list a rank: "0-1,4;2-3"
+  const char* gpu_lists = nullptr;     ///< MUSTER_GPUS, of ranks that share them: "0;0;1"
+  const char* cuda_devices = nullptr;  ///< CUDA_VISIBLE_DEVICES of the task
+};
+GivenDevices given_devices();
+
+/// Ranks that share GPUs and have no list fill those of their task one after the other. Throws
+/// Error(resources) where nothing is there for this rank.
+DevicePlan plan_device(const Resources& resources, int host_rank, const GivenDevices& given);
 
 /// Binds this process, before it has threads, and narrows CUDA_VISIBLE_DEVICES. Throws Error(resources) where
 /// a CPU may not be used.

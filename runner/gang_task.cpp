@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/mps.hpp"
 #include "core/run_paths.hpp"
 #include "runner/binding_proof.hpp"
 #include "runner/comm/mpi_session.hpp"
@@ -49,7 +50,7 @@ Outcome run_workload(MpiSession& session, const std::filesystem::path& task_fold
     throw Error(ExitCode::workload, "workload '" + task.workload + "' has no plugin that ranks could load",
                 "start its command itself; the launcher does so for exec");
   auto control = session.world();
-  prove_binding(*control, own_binding(session.rank(), plan, task.resources.oversubscribe),
+  prove_binding(*control, own_binding(session.rank(), plan, task.resources),
                 AttemptPaths(TaskPaths(task_folder).attempt(attempt)).binding());
   const WorkloadPlugin& plugin = load_plugin(task.plugin);
   TaskContext context(task_folder, attempt, task, plan.device, session.world(), std::move(control),
@@ -70,8 +71,8 @@ int run_gang_task(const std::filesystem::path& task_folder, int attempt) {
   try {
     keep_freed_memory();
     const Task task = read_task(TaskPaths(task_folder).task_file());
-    const DevicePlan plan = plan_device(task.resources, launch_place().host_rank, std::getenv("MUSTER_CPUS"),
-                                        std::getenv("CUDA_VISIBLE_DEVICES"));
+    if (task.resources.gpu_sharing == GpuSharing::mps) require_mps();
+    const DevicePlan plan = plan_device(task.resources, launch_place().host_rank, given_devices());
     apply(plan);
     session = MpiSession::of_task(task.resources.ranks);
     const Outcome outcome = run_workload(*session, task_folder, attempt, task, plan);

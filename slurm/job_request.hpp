@@ -47,7 +47,7 @@ struct StepRequest {
   std::vector<std::string> hosts;  ///< of the job's, each with ranks_per_host ranks
   int ranks = 1;
   int cpus_per_rank = 1;
-  int gpus_per_rank = 0;
+  int gpus_per_host = 0;
   bool mpi = false;        ///< ranks find each other by PMIx
   bool whole_gang = true;  ///< a rank's failure ends the step
   bool oversubscribe = false;

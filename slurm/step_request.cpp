@@ -70,9 +70,8 @@ std::vector<std::string> srun_arguments(const SlurmCapabilities& capabilities, c
   arguments.emplace_back("--distribution=block");
   // All of a host's GPUs for each of its ranks, which choose by their local rank: as under mpirun. A step
   // that asks for none would be given all of the job's.
-  arguments.push_back(request.gpus_per_rank > 0
-                          ? "--gres=gpu:" + std::to_string(request.gpus_per_rank * ranks_per_host)
-                          : "--gres=none");
+  arguments.push_back(request.gpus_per_host > 0 ? "--gres=gpu:" + std::to_string(request.gpus_per_host)
+                                                : "--gres=none");
   // The job's memory, shared by its steps: any other amount is taken from what the next step may have.
   arguments.emplace_back("--mem=0");
   if (!request.hosts.empty()) arguments.push_back("--nodelist=" + joined(request.hosts));

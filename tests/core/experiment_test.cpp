@@ -180,6 +180,20 @@ TEST(Experiment, EveryMistakeHasItsPlaceAndItsCure) {
        "x.toml:4:17: 'resources.cpus_per_rank' cannot be -1; give a number from 1 to 1000000"},
       {"\n[resources]\ngpus_per_rank = -1",
        "x.toml:4:17: 'resources.gpus_per_rank' cannot be -1; give a number from 0 to 1000000"},
+      {"\n[resources]\ngpus_per_rank = 0.4",
+       "x.toml:4:17: 'resources.gpus_per_rank' cannot be 0.4; ranks have whole GPUs, or one GPU for n of "
+       "them, "
+       "as 1/n: 0.5, 0.333, 0.25, 0.2, ... down to 0.0208"},
+      {"\n[resources]\ngpus_per_rank = 1.5",
+       "x.toml:4:17: 'resources.gpus_per_rank' cannot be 1.5; ranks have whole GPUs, or one GPU for n of "
+       "them, "
+       "as 1/n: 0.5, 0.333, 0.25, 0.2, ... down to 0.0208"},
+      {"\n[resources]\ngpus_per_rank = \"half\"",
+       "x.toml:4:17: 'resources.gpus_per_rank' must be a number, not the string \"half\""},
+      {"\n[resources]\ngpu_sharing = \"time\"",
+       "x.toml:4:15: 'resources.gpu_sharing' cannot be \"time\"; known are: time-slicing, mps"},
+      {"\n[matrix.grid]\nresources.gpu_sharing = [\"mps\", \"msp\"]",
+       "x.toml:4:33: 'resources.gpu_sharing' cannot be \"msp\"; did you mean 'mps'?"},
       {"\n[resources]\nexclusive = 1",
        "x.toml:4:13: 'resources.exclusive' must be a boolean, not the integer 1"},
       {"\n[resources.ranks]\na = 1", "x.toml:3:1: 'resources.ranks' must be a value, not a table"},

@@ -113,10 +113,32 @@ TEST_F(MakeTasks, WhateverCanChangeAResultChangesTheId) {
                                           "[resources]\nranks = 2",
                                           "[resources]\ncpus_per_rank = 2",
                                           "[resources]\ngpus_per_rank = 1",
+                                          "[resources]\ngpus_per_rank = 0.5\ngpu_sharing = \"time-slicing\"",
+                                          "[resources]\ngpus_per_rank = 0.5\ngpu_sharing = \"mps\"",
+                                          "[resources]\ngpus_per_rank = 0.25\ngpu_sharing = \"mps\"",
                                           "[parameters]\nexchange.algorithm = \"ring\"",
                                           "[parameters]\nnetwork = \"a\\nparameter seed 1\""};
   for (const std::string& text : texts) ids.insert(id_of(text));
   EXPECT_EQ(ids.size(), texts.size());
+}
+
+TEST_F(MakeTasks, AShareOfAGpuHasOneIdHoweverItIsRounded) {
+  const std::string third = "[resources]\ngpu_sharing = \"mps\"\ngpus_per_rank = ";
+  EXPECT_EQ(id_of(third + "0.333"), id_of(third + "0.3333333333"));
+  const std::string whole = id_of("[resources]\ngpus_per_rank = 1\n");
+  EXPECT_EQ(id_of("[resources]\ngpus_per_rank = 1.0\ngpu_sharing = \"mps\"\n"), whole) << "nothing is shared";
+}
+
+TEST_F(MakeTasks, AShareOfAGpuIsRefusedWhereNobodySaysHow) {
+  const auto message = [&](const std::string& text) {
+    return message_of(ExitCode::config, [&] { exec_tasks_of("command = [\"true\"]\n" + text); });
+  };
+  EXPECT_EQ(
+      message("[resources]\ngpus_per_rank = 0.25\n"),
+      "x.toml:5:1: 'resources.gpus_per_rank' is 0.25, so 4 ranks share a GPU, and 'gpu_sharing' does not "
+      "say how; set gpu_sharing = \"time-slicing\" (they take turns) or \"mps\" (they compute side by "
+      "side) under [resources]");
+  EXPECT_EQ(message("[matrix.grid]\nresources.gpus_per_rank = [1, 0.5]\n").find("x.toml:5:31: "), 0U);
 }
 
 TEST_F(MakeTasks, RandomParametersHaveOneIdWhateverTheirOrder) {

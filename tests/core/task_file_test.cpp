@@ -55,6 +55,17 @@ TEST(TaskFile, ComesBackWhole) {
   EXPECT_EQ(read.seed(), static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
 }
 
+TEST(TaskFile, ASharedGpuComesBack) {
+  const TemporaryFolder folder;
+  for (const int ranks_per_gpu : {2, 3, 7, 48}) {
+    Task task = sample();
+    task.resources.ranks_per_gpu = ranks_per_gpu;
+    task.resources.gpu_sharing = GpuSharing::mps;
+    write_task(task, folder / "task.toml");
+    EXPECT_EQ(read_task(folder / "task.toml").resources, task.resources);
+  }
+}
+
 TEST(TaskFile, AnEmptyTaskComesBackToo) {
   const TemporaryFolder folder;
   write_task(Task{}, folder / "task.toml");

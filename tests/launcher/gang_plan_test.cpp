@@ -77,6 +77,23 @@ TEST(GangPlan, EnvironmentTellsCpusAndGpus) {
   EXPECT_THAT(environment, Contains(Pair("MUSTER_ATTEMPT", "/runs/e/tasks/a-0123abcd/attempt-2")));
 }
 
+TEST(GangPlan, RanksThatShareAGpuAreToldWhoseTheyAre) {
+  const Assignment assignment{{{"", {0}, {"2"}}, {"", {1}, {"2"}}, {"", {2}, {"3"}}}};
+  Task task = plugin_task(3);
+  task.resources.gpus_per_rank = 1;
+  task.resources.ranks_per_gpu = 3;
+  task.resources.gpu_sharing = GpuSharing::time_slicing;
+  auto environment = gang_environment(task, kPaths, 2, assignment, kPrograms);
+  EXPECT_THAT(environment, Contains(Pair("MUSTER_GPUS", "2;2;3")));
+  EXPECT_THAT(environment, Contains(Pair("CUDA_VISIBLE_DEVICES", "2,3")));
+  EXPECT_THAT(environment, Not(Contains(Key("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"))));
+  task.resources.gpu_sharing = GpuSharing::mps;
+  environment = gang_environment(task, kPaths, 2, assignment, kPrograms);
+  EXPECT_THAT(environment, Contains(Pair("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "33")));
+  EXPECT_THAT(gang_environment(plugin_task(2), kPaths, 2, assignment, kPrograms),
+              Not(Contains(Key("MUSTER_GPUS"))));
+}
+
 TEST(GangPlan, TaskWithoutGpusSeesNone) {
   EXPECT_THAT(gang_environment(plugin_task(1), kPaths, 1, {{{"", {0}, {}}}}, kPrograms),
               Contains(Pair("CUDA_VISIBLE_DEVICES", "")));

@@ -25,6 +25,20 @@ Resources needs(int ranks, int cpus_per_rank = 1, int gpus_per_rank = 0) {
   return resources;
 }
 
+Resources sharing(int ranks, int ranks_per_gpu, GpuSharing how = GpuSharing::time_slicing) {
+  Resources resources = needs(ranks, 1, 1);
+  resources.ranks_per_gpu = ranks_per_gpu;
+  resources.gpu_sharing = how;
+  return resources;
+}
+
+/// "0 0 1": the GPU of each rank.
+std::string gpus_of_ranks(const Assignment& assignment) {
+  std::string text;
+  for (const RankPlace& rank : assignment.ranks) text += (text.empty() ? "" : " ") + rank.gpus.at(0);
+  return text;
+}
+
 Slots slots(int cpus, int gpus = 0) {
   Slots result;
   for (int cpu = 0; cpu < cpus; ++cpu) result.cpus.push_back(cpu);
@@ -99,7 +113,7 @@ TEST(Packer, OversubscriptionSharesNoGpu) {
 
 TEST(Packer, AdoptedGangKeepsItsSlotsTillItEnds) {
   Packer packer(slots(2, 2));
-  const Assignment adopted = packer.adopt({{{"", {0, 7}, {"1"}}}}, false);
+  const Assignment adopted = packer.adopt({{{"", {0, 7}, {"1"}}}}, needs(1, 2, 1));
   EXPECT_THAT(adopted.cpus(), ElementsAre(0));
   const auto placed = packer.place({{"a", needs(1, 1, 1)}, {"b", needs(1)}});
   ASSERT_THAT(indices(placed), ElementsAre(0));
@@ -140,9 +154,54 @@ TEST(Packer, BigTaskIsNotStarvedBySmallOnes) {
   }
 }
 
-/// Random tasks on random machines, ending in random order: no CPU and no GPU is ever given twice, exclusive
-/// tasks are alone, every task gets what it asked for, and all start.
-TEST(Packer, NeverSharesACpuOrAGpuAndStartsEverything) {
+TEST(Packer, RanksFillSharedGpusOneAfterTheOther) {
+  Packer packer(slots(8, 3));
+  const auto placed =
+      packer.place({{"three", sharing(3, 2)}, {"one", sharing(1, 2)}, {"two", sharing(2, 2)}});
+  ASSERT_EQ(placed.size(), 3u);
+  EXPECT_EQ(gpus_of_ranks(placed[0].assignment), "0 0 1");
+  EXPECT_EQ(gpus_of_ranks(placed[1].assignment), "1");
+  EXPECT_EQ(gpus_of_ranks(placed[2].assignment), "2 2");
+  EXPECT_THAT(placed[0].assignment.gpus(), ElementsAre("0", "1"));
+  EXPECT_THAT(packer.place({{"more", sharing(1, 2)}}), IsEmpty());
+}
+
+TEST(Packer, ASharedGpuIsGivenToNobodyWhole) {
+  Packer packer(slots(8, 2));
+  const auto half = packer.place({{"half", sharing(1, 2)}, {"whole", needs(2, 1, 1)}});
+  ASSERT_THAT(indices(half), ElementsAre(0));
+  const auto whole = packer.place({{"whole", needs(1, 1, 1)}, {"half", sharing(1, 2)}});
+  ASSERT_THAT(indices(whole), ElementsAre(0, 1));
+  EXPECT_EQ(gpus_of_ranks(whole[0].assignment), "1");
+  EXPECT_EQ(gpus_of_ranks(whole[1].assignment), "0");
+  packer.release(half[0].assignment, false);
+  packer.release(whole[0].assignment, false);
+  EXPECT_THAT(packer.place({{"two", needs(2, 1, 1)}}), IsEmpty()) << "half of GPU 0 is still in use";
+  packer.release(whole[1].assignment, false);
+  EXPECT_EQ(packer.place({{"two", needs(2, 1, 1)}}).size(), 1u);
+}
+
+TEST(Packer, OtherSharesAndOtherWaysShareNoGpuWithEachOther) {
+  Packer packer(slots(8, 2));
+  ASSERT_EQ(packer.place({{"half", sharing(1, 2)}}).size(), 1u);
+  const auto others = packer.place({{"quarter", sharing(1, 4)}, {"mps", sharing(1, 2, GpuSharing::mps)}});
+  ASSERT_THAT(indices(others), ElementsAre(0)) << "no GPU is left for the second";
+  EXPECT_EQ(gpus_of_ranks(others[0].assignment), "1");
+}
+
+TEST(Packer, AdoptedRanksKeepTheirSharesOfAGpu) {
+  Packer packer(slots(4, 1));
+  const Assignment running{{{"", {0}, {"0"}}, {"", {1}, {"0"}}, {"", {2}, {"0"}}}};
+  const Assignment adopted = packer.adopt(running, sharing(3, 2));
+  EXPECT_TRUE(adopted.ranks[2].gpus.empty()) << "more than may share it";
+  EXPECT_THAT(packer.place({{"more", sharing(1, 2)}}), IsEmpty());
+  packer.release(adopted, false);
+  EXPECT_EQ(packer.place({{"whole", needs(1, 1, 1)}}).size(), 1u);
+}
+
+/// Random tasks on random machines, ending in random order: no CPU and no GPU is ever given twice but to
+/// those that share it, exclusive tasks are alone, every task gets what it asked for, and all start.
+TEST(Packer, NeverSharesACpuOrAGpuUnaskedAndStartsEverything) {
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
     const auto below = [&](int bound) { return static_cast<int>(random() % static_cast<unsigned>(bound)); };
@@ -153,6 +212,8 @@ TEST(Packer, NeverSharesACpuOrAGpuAndStartsEverything) {
       Resources task = needs(1 + below(6), 1 + below(4), below(3));
       task.exclusive = below(10) == 0;
       task.oversubscribe = below(5) == 0;
+      if (task.gpus_per_rank == 1 && below(2) == 0)
+        task = sharing(task.ranks, 2 + below(3), below(2) == 0 ? GpuSharing::mps : GpuSharing::time_slicing);
       if (!packer.can_fit(task)) continue;
       queue.push_back({"task-" + std::to_string(queue.size()), task});
     }
@@ -167,23 +228,29 @@ TEST(Packer, NeverSharesACpuOrAGpuAndStartsEverything) {
         queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(placement->index));
       }
       std::multiset<int> cpus;
-      std::multiset<std::string> gpus;
+      std::map<std::string, std::vector<const Resources*>> gpus;
       for (const auto& [task, assignment] : running) {
         if (task.exclusive) {
           ASSERT_EQ(running.size(), 1u) << "seed " << seed;
         }
         const auto own = assignment.cpus();
         cpus.insert(own.begin(), own.end());
-        const auto own_gpus = assignment.gpus();
-        gpus.insert(own_gpus.begin(), own_gpus.end());
+        for (const RankPlace& rank : assignment.ranks) {
+          ASSERT_EQ(rank.gpus.size(), static_cast<std::size_t>(task.gpus_per_rank));
+          for (const std::string& gpu : rank.gpus) gpus[gpu].push_back(&task);
+        }
         ASSERT_EQ(assignment.ranks.size(), static_cast<std::size_t>(task.ranks));
-        ASSERT_EQ(own_gpus.size(), static_cast<std::size_t>(task.ranks * task.gpus_per_rank));
         const std::size_t wanted = static_cast<std::size_t>(task.ranks * task.cpus_per_rank);
         ASSERT_EQ(own.size(), std::min(wanted, machine.cpus.size())) << "seed " << seed;
       }
       ASSERT_EQ(std::set<int>(cpus.begin(), cpus.end()).size(), cpus.size()) << "a CPU twice, seed " << seed;
-      ASSERT_EQ(std::set<std::string>(gpus.begin(), gpus.end()).size(), gpus.size())
-          << "a GPU twice, seed " << seed;
+      for (const auto& [gpu, ranks] : gpus) {
+        ASSERT_LE(std::ssize(ranks), ranks.front()->ranks_per_gpu) << "GPU " << gpu << ", seed " << seed;
+        for (const Resources* rank : ranks) {
+          ASSERT_EQ(rank->ranks_per_gpu, ranks.front()->ranks_per_gpu) << "seed " << seed;
+          ASSERT_EQ(rank->gpu_sharing, ranks.front()->gpu_sharing) << "seed " << seed;
+        }
+      }
       if (!running.empty()) {
         const int ended = below(static_cast<int>(running.size()));
         packer.release(running[static_cast<std::size_t>(ended)].second,
@@ -233,6 +300,15 @@ TEST(Packer, SpreadTaskNeedsRoomForItsShareOnEachHost) {
   EXPECT_FALSE(Packer(hosts(2, 4, 2)).can_fit(needs(6, 1, 1)));
   EXPECT_FALSE(Packer(hosts(2, 4, 4)).can_fit(needs(5, 1, 1))) << "five ranks are not halved";
   EXPECT_FALSE(Packer(hosts(2, 4, 2)).can_fit(needs(1, 1, 3))) << "one rank is never split";
+}
+
+TEST(Packer, SpreadRanksThatShareGpusFillWholeOnesOnEachHost) {
+  Packer packer(hosts(2, 4, 4));
+  const auto placed = packer.place({{"six", sharing(6, 3)}});
+  ASSERT_EQ(placed.size(), 1u);
+  EXPECT_EQ(gpus_of_ranks(placed[0].assignment), "0 0 0 0 0 0");
+  EXPECT_EQ(placed[0].assignment.gpus().size(), 2u) << "one of each host";
+  EXPECT_FALSE(packer.can_fit(sharing(6, 2))) << "three ranks on a host are one and a half GPUs";
 }
 
 TEST(Packer, SpreadTaskGivesBackWhatItTook) {

@@ -109,6 +109,18 @@ TEST_F(PlanTest, MoreGpusThanThereAreHaveNoRoom) {
   EXPECT_NO_THROW(require_no_refusal(plan({2, 2})));
 }
 
+TEST_F(PlanTest, RanksThatShareGpusNeedFewer) {
+  read("[resources]\nranks = 5\ngpus_per_rank = 0.5\ngpu_sharing = \"time-slicing\"\n");
+  EXPECT_EQ(
+      message_of(plan({8, 2})),
+      "x.toml:6:1: task-0 (exec) has no room: 5 ranks with 0.5 GPUs each need 3 GPUs, but there are 2; ask "
+      "for fewer GPUs, or say with --gpus how many there are");
+  EXPECT_NO_THROW(require_no_refusal(plan({8, 3})));
+  const auto json = nlohmann::json::parse(plan_to_json(plan({8, 3})));
+  EXPECT_EQ(json["tasks"][0]["resources"]["gpus_per_rank"], 0.5);
+  EXPECT_EQ(json["tasks"][0]["resources"]["gpu_sharing"], "time-slicing");
+}
+
 TEST_F(PlanTest, HugeProductsDoNotOverflow) {
   read("[resources]\nranks = 1000000\ncpus_per_rank = 1000000\ngpus_per_rank = 1000000\n");
   EXPECT_NE(message_of(plan({8, 8})).find("need 1000000000000 cores"), std::string::npos);

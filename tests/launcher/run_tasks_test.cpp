@@ -66,14 +66,18 @@ TEST(RunTasks, ComeBackAsTheyWereWithTheirNumbers) {
   const RunPaths run(folder.path());
   Plan plan;
   plan.experiment = "x";
-  plan.tasks = {{7, sample(), std::nullopt}, {2, Task{}, std::nullopt}};
+  Task shared = sample();
+  shared.resources.ranks_per_gpu = 3;
+  shared.resources.gpu_sharing = GpuSharing::time_slicing;
+  plan.tasks = {{7, sample(), std::nullopt}, {2, Task{}, std::nullopt}, {3, shared, std::nullopt}};
   write_run_tasks(run, plan);
   const std::vector<PlannedTask> read = read_run_tasks(run);
-  ASSERT_EQ(read.size(), 2U);
+  ASSERT_EQ(read.size(), 3U);
   EXPECT_EQ(read[0].number, 7);
   EXPECT_EQ(read[1].number, 2);
   expect_same(read[0].task, sample());
   expect_same(read[1].task, Task{});
+  expect_same(read[2].task, shared);
   EXPECT_FALSE(read[0].refusal);
 }
 

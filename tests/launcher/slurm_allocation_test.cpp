@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "tests/support/error_of.hpp"
 #include "tests/support/processes.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -98,6 +99,26 @@ TEST(SlurmAllocation, StartCameUpWhenARankOfItsStepSaysSo) {
 TEST(SlurmAllocation, WithoutPmixGpusOfMpiRanksAreRefused) {
   EXPECT_THROW(allocation({"none"}).check(task_of(2, 1)), Error);
   EXPECT_NO_THROW(allocation({"none"}).check(task_of(1, 1)));
+}
+
+Task sharing_task(int ranks) {
+  Task task = task_of(ranks, 1);
+  task.resources.ranks_per_gpu = 2;
+  task.resources.gpu_sharing = GpuSharing::time_slicing;
+  return task;
+}
+
+TEST(SlurmAllocation, RanksThatShareGpusFillThoseOfTheirStep) {
+  const GangOrder order = allocation().order(sharing_task(4), kPaths, 1, on({"n1", "n1", "n1", "n1"}, {"0"}));
+  EXPECT_THAT(order.argv, Contains("--gres=gpu:2"));
+  EXPECT_THAT(order.environment, Not(Contains(Key("MUSTER_GPUS")))) << "Slurm names a step's GPUs";
+  EXPECT_NO_THROW(allocation().check(sharing_task(4)));
+}
+
+TEST(SlurmAllocation, AGpuIsNotSharedByTwoSteps) {
+  const std::string text = testing::error_of(ExitCode::config, [] { allocation().check(sharing_task(3)); });
+  EXPECT_THAT(text, ::testing::HasSubstr("3 ranks with 0.5 GPUs each"));
+  EXPECT_THAT(text, ::testing::HasSubstr("a multiple of 2 ranks"));
 }
 
 }  // namespace

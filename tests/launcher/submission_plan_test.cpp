@@ -73,6 +73,29 @@ TEST(TaskLayout, TakesAsFewNodesAsHoldTheRanks) {
   EXPECT_EQ(lay_out({100, 1, 0, true}, node), (TaskLayout{1, 100, 16, 0}));
 }
 
+Resources halves(int ranks) {
+  Resources needs{ranks, 1, 1};
+  needs.ranks_per_gpu = 2;
+  needs.gpu_sharing = GpuSharing::time_slicing;
+  return needs;
+}
+
+TEST(NodeShape, RanksThatShareGpusFillThemOnEachNode) {
+  const NodeShape node{"gpu", 8, 16, 4};
+  EXPECT_EQ(lay_out(halves(6), node), (TaskLayout{1, 6, 6, 3}));
+  EXPECT_EQ(lay_out(halves(16), node), (TaskLayout{2, 8, 8, 4}));
+  EXPECT_EQ(lay_out(halves(12), node), (TaskLayout{2, 6, 6, 3}));
+  EXPECT_EQ(lay_out(halves(10), node), (TaskLayout{5, 2, 2, 1}))
+      << "halved, a node would have 2 and a half GPUs";
+}
+
+TEST(SubmissionPlan, APartOfAGpuIsRefused) {
+  EXPECT_THAT(error_of(ExitCode::config, [] { plan_submissions(tasks(2, halves(1)), wish(kPack), site()); }),
+              HasSubstr("task-0 shares a GPU with other tasks (1 rank with 0.5 GPUs each)"));
+  const auto plan = plan_submissions(tasks(1, halves(4)), {}, site());
+  EXPECT_EQ(plan.submissions.at(0).request.gpus_per_node, 2);
+}
+
 TEST(SubmissionPlan, TasksThatFitOneNodeAtOnceAreOneJobOfWhatTheyUse) {
   const SubmissionPlan plan = plan_submissions(tasks(4, {1, 2, 1}), {}, site());
   ASSERT_EQ(plan.submissions.size(), 1U);

@@ -43,6 +43,17 @@ TEST(SweepTable, FindsEachColumnsKind) {
   EXPECT_EQ(column(columns, "folder").values[0]->as_string(), "../tasks/a");
 }
 
+TEST(SweepTable, TellsOfSharedGpusWhereThereAreAny) {
+  SweepEntry shared = entry(1, "b", {});
+  shared.task.resources.gpus_per_rank = 1;
+  shared.task.resources.ranks_per_gpu = 2;
+  shared.task.resources.gpu_sharing = GpuSharing::mps;
+  const auto columns = sweep_columns({entry(0, "a", {}), shared}, "/runs/study/now");
+  EXPECT_EQ(column(columns, "resources.gpus_per_rank").values[1]->as_float(), 0.5);
+  EXPECT_EQ(column(columns, "resources.gpu_sharing").values[0]->as_string(), "none");
+  EXPECT_EQ(column(columns, "resources.gpu_sharing").values[1]->as_string(), "mps");
+}
+
 TEST(SweepTable, RenamesAParameterThatIsCalledLikeAnEarlierColumn) {
   const auto columns = sweep_columns({entry(0, "a", {{"state", "open"}})}, "/runs/study/now");
   EXPECT_EQ(column(columns, "state").values[0]->as_string(), "done");

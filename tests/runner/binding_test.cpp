@@ -54,6 +54,33 @@ TEST(Binding, RefusesTwoRanksOnOneGpu) {
             "ranks 0 and 1 on a have the same GPU 0 (NVIDIA H200, GPU-0, 0000:17:00.0)");
 }
 
+/// Ranks of one host that share a GPU as they asked for.
+std::vector<RankBinding> sharing(int ranks, int ranks_per_gpu, const BoundGpu& gpu) {
+  std::vector<RankBinding> all;
+  for (int rank = 0; rank < ranks; ++rank) {
+    all.push_back(rank_on("a", rank, std::to_string(rank), {gpu}));
+    all.back().ranks_per_gpu = ranks_per_gpu;
+    all.back().gpu_sharing = GpuSharing::mps;
+  }
+  return all;
+}
+
+TEST(Binding, AllowsTheSharingThatWasAskedForAndNoMore) {
+  EXPECT_EQ(refusal_of(sharing(3, 3, h200("0", "GPU-0"))), "");
+  EXPECT_EQ(refusal_of(sharing(3, 3, {"0"})), "") << "declared alone";
+  EXPECT_EQ(
+      refusal_of(sharing(3, 2, h200("0", "GPU-0"))),
+      "ranks 0, 1 and 2 on a have the same GPU 0 (NVIDIA H200, GPU-0, 0000:17:00.0), which at most 2 may "
+      "share");
+  auto ranks = sharing(4, 2, h200("0", "GPU-0"));
+  ranks[0].gpus = {h200("1", "GPU-1")};
+  EXPECT_THAT(refusal_of(ranks), HasSubstr("ranks 1, 2 and 3 on a have the same GPU 0"));
+  ranks[3].gpus = {h200("1", "GPU-1")};
+  EXPECT_EQ(refusal_of(ranks), "");
+  ranks[3].gpus.push_back(h200("GPU-1", "GPU-1"));
+  EXPECT_THAT(refusal_of(ranks), HasSubstr("rank 3 on a has twice GPU 1"));
+}
+
 TEST(Binding, RefusesOneGpuSeenFromTwoContainers) {
   EXPECT_THAT(
       refusal_of({rank_on("a", 0, "0", {h200("0", "GPU-0")}), rank_on("b", 1, "1", {h200("0", "GPU-0")})}),
@@ -114,6 +141,8 @@ TEST(Binding, CountsWhatAGangHas) {
   EXPECT_EQ(binding_summary({rank_on("a", 0, "0-3", {h200("0", "GPU-0")}), rank_on("a", 1, "2-5", {{"1"}}),
                              rank_on("b", 2, "0", {h200("0", "GPU-1")})}),
             "binding: 3 ranks on 2 hosts, 7 CPUs, 2 GPUs, 1 GPU declared and not seen");
+  EXPECT_EQ(binding_summary(sharing(2, 2, h200("0", "GPU-0"))),
+            "binding: 2 ranks on 1 host, 2 CPUs, 1 GPU for up to 2 ranks each (mps)");
 }
 
 TEST(Binding, ComesBackFromItsJson) {
@@ -122,12 +151,15 @@ TEST(Binding, ComesBackFromItsJson) {
   EXPECT_EQ(rank_binding_to_json(rank_binding_from_json(text)), text);
   EXPECT_THAT(text, HasSubstr(R"("cpus":"0-3,8")"));
   EXPECT_THAT(text, HasSubstr(R"({"name":"7","seen":false})"));
+  const std::string shared = rank_binding_to_json(sharing(1, 2, h200("0", "GPU-0"))[0]);
+  EXPECT_EQ(rank_binding_to_json(rank_binding_from_json(shared)), shared);
+  EXPECT_THAT(shared, HasSubstr(R"("ranks_per_gpu":2,"gpu_sharing":"mps")"));
 }
 
 TEST(Binding, OfThisProcessIsWhatTheKernelAllows) {
   DevicePlan plan;
   plan.cuda_visible_devices = "0,GPU-of-nowhere";
-  const RankBinding own = own_binding(2, plan, false);
+  const RankBinding own = own_binding(2, plan, {});
   EXPECT_EQ(own.rank, 2);
   EXPECT_EQ(own.cpus, allowed_cpus());
   EXPECT_FALSE(own.cpus_are_own) << "nobody bound this process";

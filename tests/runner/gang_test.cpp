@@ -233,6 +233,36 @@ TEST(Gang, RefusesTwoRanksOnOneGpuAndOneThatIsMissing) {
   }
 }
 
+TEST(Gang, SharesAGpuAsItWasAskedForAndNoMore) {
+  TaskFolder folder(3);
+  folder.task.resources.gpus_per_rank = 1;
+  folder.task.resources.ranks_per_gpu = 2;
+  folder.task.resources.gpu_sharing = GpuSharing::time_slicing;
+  folder.write();
+  std::map<std::string, std::string> environment{{"CUDA_VISIBLE_DEVICES", "0,1"},
+                                                 {"MUSTER_GPUS", "1;0;1"},
+                                                 {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                                                 {"FAKE_NVML_GPUS", "2"}};
+  ASSERT_EQ(run_gang(folder, 1, environment), 0) << folder.log(1);
+  EXPECT_TRUE(contains(folder.log(1), ", 2 GPUs for up to 2 ranks each (time-slicing)")) << folder.log(1);
+  EXPECT_TRUE(contains(read_text(folder.attempt(1).binding()), "\"gpu_sharing\": \"time-slicing\""));
+  environment["MUSTER_GPUS"] = "1;GPU-fake-1;1";
+  EXPECT_EQ(run_gang(folder, 2, environment), static_cast<int>(ExitCode::resources)) << folder.log(2);
+  EXPECT_TRUE(contains(folder.log(2), "which at most 2 may share")) << folder.log(2);
+}
+
+TEST(Gang, RefusesMpsWithoutItsDaemon) {
+  TaskFolder folder(2);
+  folder.task.resources.gpus_per_rank = 1;
+  folder.task.resources.ranks_per_gpu = 2;
+  folder.task.resources.gpu_sharing = GpuSharing::mps;
+  folder.write();
+  const std::string pipes = folder.paths().folder().string();
+  EXPECT_EQ(run_gang(folder, 1, {{"CUDA_VISIBLE_DEVICES", "0"}, {"CUDA_MPS_PIPE_DIRECTORY", pipes}}),
+            static_cast<int>(ExitCode::resources));
+  EXPECT_TRUE(contains(folder.log(1), "no MPS daemon runs here")) << folder.log(1);
+}
+
 TEST(Gang, RunsOnGpusThatAreOnlyDeclared) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 2;

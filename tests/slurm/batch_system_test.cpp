@@ -210,7 +210,7 @@ TEST_F(BatchSystemTest, GangReachesBothHostsInOrder) {
   StepRequest step;
   step.hosts = {"n1", "n2"};
   step.ranks = 4;
-  step.gpus_per_rank = 2;
+  step.gpus_per_host = 4;
   step.mpi = true;
   JobRequest request = request_of(
       {"bash", "-c",
@@ -238,7 +238,7 @@ TEST_F(MemoryTrackingTest, StepsRunSideBySideEachOnAGpuOfItsOwn) {
   StepRequest step;
   step.hosts = {"n1"};
   step.cpus_per_rank = 2;
-  step.gpus_per_rank = 1;
+  step.gpus_per_host = 1;
   // Each waits for all: steps one after the other would never end.
   const std::string meet =
       "echo $CUDA_VISIBLE_DEVICES; touch here-$SLURM_STEP_ID; for i in {1..200}; do [ $(ls here-* | wc -l) = "

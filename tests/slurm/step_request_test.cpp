@@ -27,7 +27,7 @@ TEST(SrunArguments, AreAGangOnItsHosts) {
   request.hosts = {"n1", "n3"};
   request.ranks = 8;
   request.cpus_per_rank = 2;
-  request.gpus_per_rank = 1;
+  request.gpus_per_host = 4;
   request.mpi = true;
   request.job_name = "task 7";
   EXPECT_THAT(srun_arguments(of_version("22.05.8"), request),

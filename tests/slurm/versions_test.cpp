@@ -86,10 +86,11 @@ std::string srun_lines(const SlurmCapabilities& capabilities) {
   StepRequest single;
   single.hosts = {"g1"};
   single.cpus_per_rank = 4;
-  single.gpus_per_rank = 1;
+  single.gpus_per_host = 1;
   StepRequest gang = single;
   gang.hosts = {"g1", "g2"};
   gang.ranks = 8;
+  gang.gpus_per_host = 4;
   gang.mpi = true;
   std::string lines = joined(srun_arguments(capabilities, single)) + "\n";
   try {
