@@ -44,6 +44,8 @@ struct Nvml::Library {
     load(pci, "nvmlDeviceGetPciInfo_v3");
     load(by_uuid, "nvmlDeviceGetHandleByUUID");
     load(slice_parent, "nvmlDeviceGetDeviceHandleFromMigDeviceHandle");
+    load(most_slices, "nvmlDeviceGetMaxMigDeviceCount");
+    load(slice_by_index, "nvmlDeviceGetMigDeviceHandleByIndex");
     load(utilisation, "nvmlDeviceGetUtilizationRates");
     load(power, "nvmlDeviceGetPowerUsage");
     load(energy, "nvmlDeviceGetTotalEnergyConsumption");
@@ -86,6 +88,26 @@ struct Nvml::Library {
     return device;
   }
 
+  /// Those that this process may use.
+  std::vector<Device> devices() const {
+    std::vector<Device> found;
+    unsigned number = 0;
+    if (count(&number) != 0) return found;
+    for (unsigned index = 0; index < number; ++index) {
+      Device device = nullptr;
+      // The driver counts GPUs that a batch system hides from this process, and gives no handle to them.
+      if (by_index(index, &device) == 0) found.push_back(device);
+    }
+    return found;
+  }
+
+  /// How many slices it can have at the most; 0 where it is not in MIG mode.
+  unsigned places_of_slices(Device device) const {
+    unsigned most = 0;
+    const bool told = most_slices != nullptr && slice_by_index != nullptr && most_slices(device, &most) == 0;
+    return told ? most : 0;
+  }
+
   void* handle = nullptr;
   bool started = false;
   int (*init)() = nullptr;
@@ -94,6 +116,8 @@ struct Nvml::Library {
   int (*by_index)(unsigned, Device*) = nullptr;
   int (*by_uuid)(const char*, Device*) = nullptr;
   int (*slice_parent)(Device, Device*) = nullptr;
+  int (*most_slices)(Device, unsigned*) = nullptr;  // 0 where MIG is off
+  int (*slice_by_index)(Device, unsigned, Device*) = nullptr;
   int (*name)(Device, char*, unsigned) = nullptr;
   int (*uuid)(Device, char*, unsigned) = nullptr;
   int (*memory)(Device, Memory*) = nullptr;
@@ -111,14 +135,27 @@ Nvml::~Nvml() = default;
 
 std::vector<FoundGpu> Nvml::gpus() const {
   std::vector<FoundGpu> found;
-  unsigned count = 0;
-  if (library_ == nullptr || library_->count(&count) != 0) return found;
-  for (unsigned index = 0; index < count; ++index) {
-    Device device = nullptr;
-    // The driver counts GPUs that a batch system hides from this process, and gives no handle to them.
-    if (library_->by_index(index, &device) == 0) found.push_back(library_->describe(device));
-  }
+  if (library_ == nullptr) return found;
+  for (const Device device : library_->devices()) found.push_back(library_->describe(device));
   return found;
+}
+
+std::vector<std::string> Nvml::slots() const {
+  std::vector<std::string> numbers, uuids;
+  if (library_ == nullptr) return numbers;
+  bool any_slices = false;
+  for (const Device device : library_->devices()) {
+    numbers.push_back(std::to_string(numbers.size()));
+    const unsigned places = library_->places_of_slices(device);
+    if (places == 0) uuids.push_back(library_->describe(device).uuid);
+    for (unsigned place = 0; place < places; ++place) {
+      Device slice = nullptr;
+      if (library_->slice_by_index(device, place, &slice) == 0)
+        uuids.push_back(library_->describe(slice).uuid);
+    }
+    any_slices = any_slices || places > 0;
+  }
+  return any_slices ? uuids : numbers;
 }
 
 std::optional<FoundGpu> Nvml::find(const std::string& name) const {
@@ -130,6 +167,7 @@ std::optional<FoundGpu> Nvml::find(const std::string& name) const {
     return std::nullopt;
   FoundGpu gpu = library_->describe(whole);
   gpu.uuid = name;
+  gpu.memory = library_->describe(*slice).memory;
   return gpu;
 }
 

@@ -38,7 +38,10 @@ class Nvml {
 
   /// Those that this process may use, in PCI bus order, as CUDA_DEVICE_ORDER=PCI_BUS_ID counts them.
   std::vector<FoundGpu> gpus() const;
-  /// As gpu_named, and slices (MIG) by their whole UUID; those have their GPU's name, address and memory.
+  /// What can be given to a rank, as CUDA_VISIBLE_DEVICES names it: numbers; where a GPU is cut into slices
+  /// (MIG) the UUIDs of its slices, and of the GPUs beside it, since CUDA counts them otherwise then.
+  std::vector<std::string> slots() const;
+  /// As gpu_named, and slices by their whole UUID; those have their GPU's name and address.
   std::optional<FoundGpu> find(const std::string& name) const;
   /// nullopt where there is no such GPU.
   std::optional<GpuReading> read(const std::string& uuid) const;

@@ -5,8 +5,8 @@
 
 namespace muster {
 
-std::vector<std::string> gpu_slots(std::size_t found, const std::optional<std::string>& visible,
-                                   std::optional<int> declared) {
+std::vector<std::string> gpu_slots(const std::vector<std::string>& found,
+                                   const std::optional<std::string>& visible, std::optional<int> declared) {
   std::vector<std::string> slots;
   if (visible) {
     std::istringstream items(*visible);
@@ -16,7 +16,7 @@ std::vector<std::string> gpu_slots(std::size_t found, const std::optional<std::s
       slots.push_back(item);
     }
   } else {
-    for (std::size_t index = 0; index < found; ++index) slots.push_back(std::to_string(index));
+    slots = found;
   }
   if (!declared) return slots;
   const auto wanted = static_cast<std::size_t>(*declared);

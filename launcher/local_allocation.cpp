@@ -43,7 +43,7 @@ Slots local_slots(std::optional<int> cpus, std::optional<int> gpus) {
   if (cpus && static_cast<std::size_t>(*cpus) < slots.cpus.size())
     slots.cpus.resize(static_cast<std::size_t>(*cpus));
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  const std::size_t found = visible == nullptr ? Nvml().gpus().size() : 0;
+  const std::vector<std::string> found = visible == nullptr ? Nvml().slots() : std::vector<std::string>();
   slots.gpus =
       gpu_slots(found, visible == nullptr ? std::nullopt : std::optional<std::string>(visible), gpus);
   return slots;

@@ -101,6 +101,14 @@ std::optional<Error> shared_cpus(const RankBinding& a, const RankBinding& b) {
                "give every rank CPUs of its own in MUSTER_CPUS, or set resources.oversubscribe = true");
 }
 
+/// https://docs.nvidia.com/datacenter/tesla/mig-user-guide: CUDA enumerates one.
+void warn_of_slices(const RankBinding& rank, std::vector<std::string>& warnings) {
+  const auto is_slice = [](const BoundGpu& gpu) { return gpu.uuid.starts_with("MIG-"); };
+  if (rank.gpus.size() < 2 || std::ranges::none_of(rank.gpus, is_slice)) return;
+  warnings.push_back(text_of(rank) + " was given " + std::to_string(rank.gpus.size()) +
+                     " GPUs, MIG slices among them: CUDA uses one slice a process");
+}
+
 void warn_of_distance(const RankBinding& rank, std::vector<std::string>& warnings) {
   for (const BoundGpu& gpu : rank.gpus) {
     if (gpu.numa_node < 0 || rank.numa_nodes.empty() ||
@@ -127,7 +135,7 @@ RankBinding own_binding(int rank, const DevicePlan& plan, const Resources& resou
   own.gpu_sharing = resources.gpu_sharing;
   if (!plan.cuda_visible_devices) return own;
   const Nvml driver;
-  own.gpus_on_host = static_cast<int>(driver.gpus().size());
+  own.gpus_on_host = static_cast<int>(driver.slots().size());
   std::istringstream names(*plan.cuda_visible_devices);
   for (std::string name; std::getline(names, name, ',');) {
     const auto found = driver.find(name);
@@ -147,7 +155,10 @@ BindingVerdict judge_binding(const std::vector<RankBinding>& ranks) {
   for (const RankBinding& rank : ranks) refuse(crowded_gpu(ranks, rank));
   for (std::size_t a = 0; a < ranks.size(); ++a)
     for (std::size_t b = a; b < ranks.size(); ++b) refuse(shared_cpus(ranks[a], ranks[b]));
-  for (const RankBinding& rank : ranks) warn_of_distance(rank, verdict.warnings);
+  for (const RankBinding& rank : ranks) {
+    warn_of_distance(rank, verdict.warnings);
+    warn_of_slices(rank, verdict.warnings);
+  }
   return verdict;
 }
 

@@ -25,9 +25,10 @@ TEST(GpuNamed, FollowsTheRulesOfCudaVisibleDevices) {
 /// The whole way through dlopen, with a driver library that tests/support builds.
 class NvmlTest : public ::testing::Test {
  protected:
-  std::string print(const std::string& gpus, const std::vector<std::string>& names = {}) {
-    const std::map<std::string, std::string> environment{{"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                                                         {"FAKE_NVML_GPUS", gpus}};
+  std::string print(const std::string& gpus, const std::vector<std::string>& names = {},
+                    const std::string& slices = "0") {
+    const std::map<std::string, std::string> environment{
+        {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER}, {"FAKE_NVML_GPUS", gpus}, {"FAKE_NVML_SLICES", slices}};
     std::vector<std::string> argv{MUSTER_PRINT_GPUS};
     argv.insert(argv.end(), names.begin(), names.end());
     testing::Process program(argv, {environment, {}, folder_ / "out", {}});
@@ -45,13 +46,19 @@ TEST_F(NvmlTest, ShowsTheGpusThatThisProcessMayUse) {
 }
 
 TEST_F(NvmlTest, ReadsWhatAGpuTells) {
-  EXPECT_EQ(print("4", {"0", "GPU-fake-1", "2", "3", "MIG-fake", "MIG-other"}),
+  EXPECT_EQ(print("4", {"0", "GPU-fake-1", "2", "3", "MIG-fake-1", "MIG-fake-2"}, "2"),
             "GPU-fake-0|0000:17:00.0|24|0.87|412.500|35.250\n"
             "GPU-fake-1|0000:18:00.0|24|0.87|412.500|-1.000\n"
             "GPU-fake-3|0000:1a:00.0|24|0.87|412.500|35.250\n"
             "missing\n"
-            "MIG-fake|0000:18:00.0|24|0.87|412.500|35.250\n"
+            "MIG-fake-1|0000:18:00.0|24|-1.00|-1.000|-1.000\n"
             "missing\n");
+}
+
+TEST_F(NvmlTest, SlicesAreSlotsOfTheirOwn) {
+  EXPECT_EQ(print("4", {"slots"}), "0\n1\n2\n")
+      << "the second of four is hidden, and the third has its number";
+  EXPECT_EQ(print("2", {"slots"}, "3"), "GPU-fake-0\nMIG-fake-0\nMIG-fake-1\nMIG-fake-2\n");
 }
 
 TEST_F(NvmlTest, ShowsNoneWhereTheDriverDoesNotStart) {

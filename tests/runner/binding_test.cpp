@@ -127,6 +127,16 @@ TEST(Binding, WarnsOfCpusOnAnotherNodeThanTheGpu) {
                                     "(NVIDIA H200, GPU-0, 0000:17:00.0) is on node 1")));
 }
 
+TEST(Binding, WarnsOfMoreSlicesThanCudaUses) {
+  EXPECT_THAT(
+      judge_binding({rank_on("a", 0, "0", {h200("MIG-1", "MIG-1"), h200("MIG-2", "MIG-2")})}).warnings,
+      ElementsAre(HasSubstr("rank 0 on a was given 2 GPUs, MIG slices among them")));
+  EXPECT_THAT(judge_binding({rank_on("a", 0, "0", {h200("MIG-1", "MIG-1")}),
+                             rank_on("a", 1, "1", {h200("MIG-2", "MIG-2")})})
+                  .warnings,
+              IsEmpty());
+}
+
 TEST(Binding, DoesNotWarnWhereANodeIsUnknownOrOneOfMany) {
   RankBinding rank = rank_on("a", 0, "0-3", {h200("0", "GPU-0", -1)});
   EXPECT_THAT(judge_binding({rank}).warnings, IsEmpty());

@@ -251,6 +251,25 @@ TEST(Gang, SharesAGpuAsItWasAskedForAndNoMore) {
   EXPECT_TRUE(contains(folder.log(2), "which at most 2 may share")) << folder.log(2);
 }
 
+TEST(Gang, SlicesOfOneGpuAreNoCollision) {
+  TaskFolder folder(2);
+  folder.task.resources.gpus_per_rank = 1;
+  folder.write();
+  std::map<std::string, std::string> environment{{"CUDA_VISIBLE_DEVICES", "MIG-fake-0,MIG-fake-1"},
+                                                 {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                                                 {"FAKE_NVML_GPUS", "2"},
+                                                 {"FAKE_NVML_SLICES", "2"}};
+  ASSERT_EQ(run_gang(folder, 1, environment), 0) << folder.log(1);
+  const std::string report = read_text(folder.attempt(1).binding());
+  for (const char* part : {"\"uuid\": \"MIG-fake-0\"", "\"uuid\": \"MIG-fake-1\"",
+                           "\"pci\": \"0000:18:00.0\"", "\"gpus_on_host\": 3"})
+    EXPECT_TRUE(contains(report, part)) << part << "\n" << report;
+  environment["CUDA_VISIBLE_DEVICES"] = "MIG-fake-1,MIG-fake-1";
+  EXPECT_EQ(run_gang(folder, 2, environment), static_cast<int>(ExitCode::resources));
+  EXPECT_TRUE(contains(folder.log(2), "have the same GPU MIG-fake-1 (Fake GPU 1, MIG-fake-1, "))
+      << folder.log(2);
+}
+
 TEST(Gang, RefusesMpsWithoutItsDaemon) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 1;

@@ -1,5 +1,5 @@
-/// Prints what NVML shows, NAME|UUID|PCI|BYTES a line, or of each name that is given
-/// UUID|PCI|MEMORY USED|UTILISATION|WATTS|JOULES, or "missing".
+/// Prints what NVML shows, NAME|UUID|PCI|BYTES a line; of "slots" what ranks can be given; or of each name
+/// that is given UUID|PCI|MEMORY USED|UTILISATION|WATTS|JOULES, or "missing".
 
 #include <cstdio>
 
@@ -12,6 +12,10 @@ int main(int argc, char** argv) {
       std::printf("%s|%s|%s|%.0f\n", gpu.name.c_str(), gpu.uuid.c_str(), gpu.pci.c_str(), gpu.memory);
   }
   for (int at = 1; at < argc; ++at) {
+    if (std::string(argv[at]) == "slots") {
+      for (const std::string& slot : nvml.slots()) std::printf("%s\n", slot.c_str());
+      continue;
+    }
     const auto gpu = nvml.find(argv[at]);
     const auto reading = gpu ? nvml.read(gpu->uuid) : std::nullopt;
     if (!reading) {
