@@ -16,10 +16,6 @@
 namespace muster {
 namespace {
 
-bool on_one_host(const RankBinding& a, const RankBinding& b) {
-  return a.host == b.host && a.boot_id == b.boot_id;
-}
-
 /// A GPU that the driver shows is known by its UUID wherever it is seen from (containers of one machine have
 /// host names of their own); one that is only declared, by its name on its host.
 bool is_same(const RankBinding& a, const BoundGpu& gpu_of_a, const RankBinding& b, const BoundGpu& gpu_of_b) {
@@ -121,6 +117,10 @@ void warn_of_distance(const RankBinding& rank, std::vector<std::string>& warning
 }
 
 }  // namespace
+
+bool on_one_host(const RankBinding& a, const RankBinding& b) {
+  return a.host == b.host && a.boot_id == b.boot_id;
+}
 
 RankBinding own_binding(int rank, const DevicePlan& plan, const Resources& resources) {
   const ProcessIdentity process = own_identity();

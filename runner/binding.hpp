@@ -34,6 +34,8 @@ struct RankBinding {
   GpuSharing gpu_sharing = GpuSharing::none;  ///< and how
 };
 
+bool on_one_host(const RankBinding& a, const RankBinding& b);
+
 /// This rank's, once the plan is applied. Throws nothing for what cannot be found out: it is left empty.
 RankBinding own_binding(int rank, const DevicePlan& plan, const Resources& resources);
 

@@ -29,8 +29,9 @@ std::vector<RankBinding> gather(QueuedCommunicator& control, const RankBinding& 
 
 }  // namespace
 
-void prove_binding(QueuedCommunicator& control, const RankBinding& own, const std::filesystem::path& file) {
-  const std::vector<RankBinding> ranks = gather(control, own);
+std::vector<RankBinding> prove_binding(QueuedCommunicator& control, const RankBinding& own,
+                                       const std::filesystem::path& file) {
+  std::vector<RankBinding> ranks = gather(control, own);
   const BindingVerdict verdict = judge_binding(ranks);
   if (control.rank() == 0) {
     write_whole(file, binding_to_json(ranks, verdict));
@@ -44,6 +45,7 @@ void prove_binding(QueuedCommunicator& control, const RankBinding& own, const st
     control.barrier();
     throw *verdict.refusal;
   }
+  return ranks;
 }
 
 }  // namespace muster

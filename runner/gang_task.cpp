@@ -15,6 +15,7 @@
 #include "runner/comm/mpi_session.hpp"
 #include "runner/device_plan.hpp"
 #include "runner/failure.hpp"
+#include "runner/gpu_metrics.hpp"
 #include "runner/plugin.hpp"
 #include "runner/task_context.hpp"
 
@@ -50,11 +51,12 @@ Outcome run_workload(MpiSession& session, const std::filesystem::path& task_fold
     throw Error(ExitCode::workload, "workload '" + task.workload + "' has no plugin that ranks could load",
                 "start its command itself; the launcher does so for exec");
   auto control = session.world();
-  prove_binding(*control, own_binding(session.rank(), plan, task.resources),
-                AttemptPaths(TaskPaths(task_folder).attempt(attempt)).binding());
+  const std::vector<RankBinding> ranks =
+      prove_binding(*control, own_binding(session.rank(), plan, task.resources),
+                    AttemptPaths(TaskPaths(task_folder).attempt(attempt)).binding());
   const WorkloadPlugin& plugin = load_plugin(task.plugin);
   TaskContext context(task_folder, attempt, task, plan.device, session.world(), std::move(control),
-                      deadline());
+                      GpuMetrics::of_gang(ranks, session.rank()), deadline());
   Outcome outcome = Outcome::finished;
   {
     const auto workload = plugin.create();

@@ -31,7 +31,8 @@ std::unique_ptr<MetricSinkOptions> sink_options(const std::filesystem::path& tas
 
 TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task task, Device device,
                          std::unique_ptr<QueuedCommunicator> communicator,
-                         std::unique_ptr<QueuedCommunicator> control, std::optional<double> deadline)
+                         std::unique_ptr<QueuedCommunicator> control, std::unique_ptr<GpuMetrics> gpus,
+                         std::optional<double> deadline)
     : task_folder_(std::move(task_folder)),
       attempt_(attempt),
       task_(std::move(task)),
@@ -39,6 +40,7 @@ TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task ta
       artifacts_(TaskPaths(task_folder_).artifacts()),
       communicator_(std::move(communicator)),
       control_(std::move(control)),
+      gpus_(std::move(gpus)),
       fence_(task_folder_, attempt),
       policy_(task_.policy, deadline, unix_now()),
       began_(unix_now()) {
@@ -48,7 +50,8 @@ TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task ta
     events_ = std::make_unique<EventLog>(AttemptPaths(TaskPaths(task_folder_).attempt(attempt)).events());
     events_->append("started", progress_);
   }
-  metrics_ = std::make_unique<TaskMetrics>(sink_options(task_folder_, attempt_, task_, control_->rank()));
+  metrics_ = std::make_unique<TaskMetrics>(sink_options(task_folder_, attempt_, task_, control_->rank()),
+                                           gpus_ != nullptr);
   checkpoints_ = std::make_unique<CheckpointStore>(CheckpointStoreOptions{
       .task_folder = task_folder_,
       .attempt = attempt_,
@@ -75,6 +78,7 @@ AfterStep TaskContext::after_step(const Progress& progress) {
   const AfterStep agreed = agree(own_wish());
   if (is_root()) {
     tell_progress(progress);
+    if (gpus_ != nullptr) gpus_->write(*metrics_);
     metrics_->flush_if_due();
     if (agreed == AfterStep::save_and_stop) events_->append("stopping", progress);
   }
@@ -139,6 +143,7 @@ Outcome TaskContext::finish(Outcome outcome) {
   pending_.reset();
   auto agreed = static_cast<std::int32_t>(outcome);
   control_->all_reduce_now(&agreed, 1, DType::i32, ReduceOp::maximum);
+  if (gpus_ != nullptr) gpus_->finish(*control_, *metrics_);
   if (is_root()) {
     metrics_->close();
     fence_.check();

@@ -9,6 +9,7 @@
 #include "runner/comm/queued_communicator.hpp"
 #include "runner/device_plan.hpp"
 #include "runner/event_log.hpp"
+#include "runner/gpu_metrics.hpp"
 #include "runner/step_policy.hpp"
 #include "runner/task_metrics.hpp"
 #include "runner/workload.hpp"
@@ -18,11 +19,11 @@ namespace muster {
 /// One attempt's context on one rank. Construction, destruction and finish are collective.
 class TaskContext final : public Context {
  public:
-  /// `communicator` is the workload's, `control` the runner's own. `deadline`: unix time.
-  /// Throws Error(storage) and Error(busy).
+  /// `communicator` is the workload's, `control` the runner's own. `gpus`: null where there are none to read.
+  /// `deadline`: unix time. Throws Error(storage) and Error(busy).
   TaskContext(std::filesystem::path task_folder, int attempt, Task task, Device device,
               std::unique_ptr<QueuedCommunicator> communicator, std::unique_ptr<QueuedCommunicator> control,
-              std::optional<double> deadline);
+              std::unique_ptr<GpuMetrics> gpus, std::optional<double> deadline);
 
   const Task& task() const override { return task_; }
   Communicator& communicator() override { return *communicator_; }
@@ -50,6 +51,7 @@ class TaskContext final : public Context {
   std::filesystem::path artifacts_;
   std::unique_ptr<QueuedCommunicator> communicator_;
   std::unique_ptr<QueuedCommunicator> control_;
+  std::unique_ptr<GpuMetrics> gpus_;  // Null: there are none to read.
   Fence fence_;
   std::unique_ptr<EventLog> events_;  // Rank 0's.
   std::unique_ptr<TaskMetrics> metrics_;

@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "core/run_paths.hpp"
+#include "runner/gpu_readings.hpp"
 #include "runner/timed_scope.hpp"
 
 namespace muster {
@@ -17,7 +18,8 @@ double seconds_now() {
 
 }  // namespace
 
-TaskMetrics::TaskMetrics(std::unique_ptr<MetricSinkOptions> options) : options_(std::move(options)) {}
+TaskMetrics::TaskMetrics(std::unique_ptr<MetricSinkOptions> options, bool with_gpus)
+    : options_(std::move(options)), with_gpus_(with_gpus) {}
 
 void TaskMetrics::declare(const std::vector<MetricTable>& tables) {
   if (options_ == nullptr) return;
@@ -81,8 +83,17 @@ void TaskMetrics::open() {
   // Whoever wrote those rows is dead; a batch job's end leaves no launcher to mend its file.
   if (options_->carried != nullptr)
     mend_metrics(AttemptPaths(options_->carried->attempt_folder).metrics_h5());
+  add_gpu_tables();
   sink_ = open_metric_sink(*options_);
   flushed_ = seconds_now();
+}
+
+/// An attempt that sees no GPU still carries the rows of one that did.
+void TaskMetrics::add_gpu_tables() {
+  for (const MetricTable& table : gpu_tables()) {
+    const bool carried = options_->carried != nullptr && options_->carried->rows.contains(table.name);
+    if (with_gpus_ || carried) options_->tables.push_back(table);
+  }
 }
 
 }  // namespace muster

@@ -15,13 +15,16 @@ namespace muster {
 /// flush or checkpoint, so that declare() and load_newest() may come in either order.
 class TaskMetrics final : public Metrics {
  public:
-  /// `options` without tables and carried rows; null on ranks that do not write.
-  explicit TaskMetrics(std::unique_ptr<MetricSinkOptions> options);
+  /// `options` without tables and carried rows; null on ranks that do not write. `with_gpus`: gpu_tables()
+  /// stand behind the workload's.
+  explicit TaskMetrics(std::unique_ptr<MetricSinkOptions> options, bool with_gpus = false);
 
   void declare(const std::vector<MetricTable>& tables) override;
   void append(const std::string& table, const std::vector<MetricValue>& row) override;
   void flush() override;
 
+  /// On rank 0, once the workload has.
+  bool declared() const { return declared_; }
   /// Rows of the checkpoint that this attempt goes on from. Throws Error(internal) after the first row.
   void carry(const CarriedRows& rows);
   /// Rows so far are on disk; returns how many, by table. Nothing where none were declared.
@@ -35,9 +38,11 @@ class TaskMetrics final : public Metrics {
 
  private:
   void open();
+  void add_gpu_tables();
 
   std::unique_ptr<MetricSinkOptions> options_;
   std::unique_ptr<MetricSink> sink_;
+  bool with_gpus_;
   bool declared_ = false;
   double flushed_ = 0;
   double seconds_ = 0;

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cmath>
 #include <fstream>
 #include <numeric>
 
 #include "core/durable_file.hpp"
 #include "core/error.hpp"
+#include "results/metric_reader.hpp"
 
 namespace muster {
 namespace {
@@ -282,6 +284,64 @@ TEST(Gang, RefusesMpsWithoutItsDaemon) {
   EXPECT_TRUE(contains(folder.log(1), "no MPS daemon runs here")) << folder.log(1);
 }
 
+/// Rows of a table, without `attempt` and `unix_time`, of one rank's GPU.
+std::vector<std::vector<double>> rows_of_rank(const TaskFolder& folder, int attempt, const std::string& table,
+                                              int rank) {
+  const MetricReader reader(folder.attempt(attempt).metrics_h5());
+  std::vector<std::vector<double>> rows;
+  for (const MetricRow& row : reader.read(table, 0, reader.rows(table))) {
+    if (std::get<std::int64_t>(row.at(2)) != rank) continue;
+    auto& values = rows.emplace_back();
+    for (std::size_t i = 3; i < row.size(); ++i)
+      values.push_back(std::visit([](auto number) { return static_cast<double>(number); }, row[i]));
+  }
+  return rows;
+}
+
+TEST(Gang, WritesWhatItsGpusTell) {
+  TaskFolder folder(2, {{"steps", 26}, {"step_seconds", 0.05}});
+  folder.task.resources.gpus_per_rank = 1;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1,
+                     {{"CUDA_VISIBLE_DEVICES", "0,1"},
+                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                      {"FAKE_NVML_GPUS", "2"},
+                      {"FAKE_NVML_ENERGY", "2000"}}),
+            0)
+      << folder.log(1);
+  const auto first = rows_of_rank(folder, 1, "gpu", 0);
+  ASSERT_GE(first.size(), 3U) << "one at the start, one a second later, one at the end";
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(first[i][2], 24) << "memory";
+    EXPECT_EQ(first[i][3], 0.87) << "utilisation";
+    EXPECT_EQ(first[i][4], 412.5) << "power";
+    EXPECT_EQ(first[i][5], 2.0 * static_cast<double>(i)) << "energy since the first reading";
+  }
+  EXPECT_EQ(rows_of_rank(folder, 1, "gpu", 1).size(), first.size());
+  const auto total = rows_of_rank(folder, 1, "gpu_total", 0);
+  ASSERT_EQ(total.size(), 1U);
+  EXPECT_EQ(total[0][1], first.back()[1]) << "seconds";
+  EXPECT_EQ(total[0][2], 24) << "memory peak";
+  EXPECT_EQ(total[0][3], first.back()[5]) << "energy";
+  EXPECT_TRUE(std::isnan(rows_of_rank(folder, 1, "gpu_total", 1).at(0).at(3))) << "GPU 1 does not tell";
+}
+
+TEST(Gang, CarriesGpuRowsToWhereThereIsNoGpu) {
+  TaskFolder folder(1, {{"steps", 40}, {"deed", "killed"}, {"deed_step", 25}, {"step_seconds", 0.01}});
+  folder.task.resources.gpus_per_rank = 1;
+  folder.task.policy.checkpoint_steps = 20;
+  folder.write();
+  std::map<std::string, std::string> environment{
+      {"CUDA_VISIBLE_DEVICES", "0"}, {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER}, {"FAKE_NVML_GPUS", "1"}};
+  ASSERT_EQ(run_gang(folder, 1, environment), 128 + SIGKILL) << folder.log(1);
+  folder.task.parameters["deed"] = "";
+  folder.write();
+  environment["FAKE_NVML_GPUS"] = "none";
+  ASSERT_EQ(run_gang(folder, 2, environment), 0) << folder.log(2);
+  EXPECT_EQ(folder.metric_steps(2), counted_to(40));
+  EXPECT_GE(rows_of_rank(folder, 2, "gpu", 0).size(), 1U) << "the first reading of attempt 1";
+}
+
 TEST(Gang, RunsOnGpusThatAreOnlyDeclared) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 2;
@@ -293,6 +353,7 @@ TEST(Gang, RunsOnGpusThatAreOnlyDeclared) {
             0)
       << folder.log(1);
   EXPECT_TRUE(contains(folder.log(1), ", 4 GPUs declared and not seen")) << folder.log(1);
+  EXPECT_EQ(MetricReader(folder.attempt(1).metrics_h5()).tables().size(), 1U) << "the workload's alone";
   EXPECT_TRUE(contains(read_text(folder.attempt(1).binding()), "\"seen\": false"));
 }
 

@@ -1,6 +1,7 @@
 /// NVML as far as muster calls it, with $FAKE_NVML_GPUS GPUs; "none": a driver that does not start. GPU 2 is
 /// one that a batch system hides from this process; GPU 1 is cut into $FAKE_NVML_SLICES slices (else it is
-/// whole) and does not tell its energy. Slices tell of their memory alone.
+/// whole) and does not tell its energy; that of the others grows by $FAKE_NVML_ENERGY millijoules with each
+/// reading. Slices tell of their memory alone.
 
 #include <cstdio>
 #include <cstdlib>
@@ -118,7 +119,9 @@ int nvmlDeviceGetPowerUsage(void* device, unsigned* milliwatts) {
 }
 int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* millijoules) {
   if (index_of(device) == 1 || index_of(device) >= kSlice) return kNotSupported;
-  *millijoules = 35'250;
+  static unsigned long long counter = 35'250;
+  *millijoules = counter;
+  if (const char* step = std::getenv("FAKE_NVML_ENERGY")) counter += std::strtoull(step, nullptr, 10);
   return 0;
 }
 }
