@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <set>
 
@@ -109,6 +110,37 @@ TEST_F(Run, MoreGpusThanThereAreIsOneErrorAndMakesNothing) {
   EXPECT_EQ(run({"run", "experiment.toml", "--gpus", "2"}), 5);
   EXPECT_THAT(errors(), HasSubstr("3 GPUs"));
   EXPECT_FALSE(std::filesystem::exists(root_ / "runs"));
+}
+
+TEST_F(Run, ASharedGpuIsCalledSo) {
+  experiment("echo has $CUDA_VISIBLE_DEVICES, ranks $MUSTER_GPUS", 1,
+             "resources.gpus_per_rank = 0.5\nresources.gpu_sharing = \"time-slicing\"");
+  EXPECT_EQ(run({"run", "experiment.toml", "--gpus", "1"}), 0) << errors();
+  EXPECT_THAT(output(), AllOf(HasSubstr("has 0, ranks 0"), HasSubstr("GPUs 0 (shared)")));
+}
+
+TEST_F(Run, SlicesOfAGpuAreSlotsOfTheirOwn) {
+  experiment("echo has $CUDA_VISIBLE_DEVICES", 1, "resources.gpus_per_rank = 3");
+  EXPECT_EQ(start({"run", "experiment.toml"}, {{"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                                               {"FAKE_NVML_GPUS", "2"},
+                                               {"FAKE_NVML_SLICES", "2"}})
+                ->wait(),
+            0)
+      << errors();
+  EXPECT_THAT(output(), HasSubstr("has GPU-fake-0,MIG-fake-0,MIG-fake-1"));
+}
+
+TEST_F(Run, MpsWithoutItsDaemonIsOneErrorAndMakesNothing) {
+  experiment("true", 1, "resources.gpus_per_rank = 0.5\nresources.gpu_sharing = \"mps\"");
+  const std::vector<std::string> argv{"run", "experiment.toml", "--gpus", "1"};
+  const std::string folder = (root_ / "mps").string();
+  EXPECT_EQ(start(argv, {{"CUDA_MPS_PIPE_DIRECTORY", folder}})->wait(), 5);
+  EXPECT_THAT(errors(), AllOf(HasSubstr("no control pipe '" + folder + "/control'"),
+                              HasSubstr("nvidia-cuda-mps-control -d")));
+  EXPECT_FALSE(std::filesystem::exists(root_ / "runs"));
+  std::filesystem::create_directory(folder);
+  ASSERT_EQ(mkfifo((folder + "/control").c_str(), 0600), 0);
+  EXPECT_EQ(start(argv, {{"CUDA_MPS_PIPE_DIRECTORY", folder}})->wait(), 0) << errors();
 }
 
 TEST_F(Run, LinesOfZippedTasksBearTheirValuesAndEachHasAGpu) {

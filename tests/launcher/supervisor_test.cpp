@@ -107,6 +107,25 @@ TEST_F(Supervised, FourTasksAtOnceHaveFourGpus) {
   EXPECT_EQ(gpus, std::multiset<std::string>(gpu_names_.begin(), gpu_names_.end()));
 }
 
+TEST_F(Supervised, FourTasksAtOnceShareTwoGpus) {
+  Resources half_a_gpu;
+  half_a_gpu.gpus_per_rank = 1;
+  half_a_gpu.ranks_per_gpu = 2;
+  half_a_gpu.gpu_sharing = GpuSharing::time_slicing;
+  for (int task = 0; task < 4; ++task) {
+    add_task(
+        "echo $CUDA_VISIBLE_DEVICES >> gpus; for i in $(seq 400); do [ $(wc -l < gpus) = 4 ] && exit 0; "
+        "sleep 0.02; done; exit 1",
+        half_a_gpu);
+  }
+  ASSERT_TRUE(drive({{0, 1, 2, 3, 4, 5}, {"3", "GPU-8f"}, ""}));
+  EXPECT_EQ(states_.count(TaskState::done), 4u);
+  std::ifstream file(root_ / "gpus");
+  std::multiset<std::string> gpus;
+  for (std::string line; std::getline(file, line);) gpus.insert(line);
+  EXPECT_EQ(gpus, (std::multiset<std::string>{"3", "3", "GPU-8f", "GPU-8f"}));
+}
+
 TEST_F(Supervised, FourGpusDoFourTasksInAQuarterOfTheTime) {
   Resources one_gpu;
   one_gpu.gpus_per_rank = 1;
