@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/data/synthetic.hpp"
+#include "workloads/common/data/whitening.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -80,6 +81,74 @@ TEST(BatchMaker, EveryTrainingImageIsACropOfThePaddedOrMirroredImage) {
   EXPECT_GT(places.size(), 30U);
 }
 
+TEST(BatchMaker, AlternatingFlipMirrorsEachImageInEveryOtherEpoch) {
+  const Dataset set = small();
+  const BatchMaker maker(channel_statistics(set.train), torch::kFloat32, 5,
+                         {.crop_padding = 0, .flip = true, .cutout = 0, .alternate_flip = true});
+  const auto plain = maker.evaluation_batch(set.train, 0, 64);
+  const auto first_epoch = maker.training_batch(set.train, first(64), 0);
+  const auto second = maker.training_batch(set.train, first(64), 1);
+  EXPECT_TRUE(torch::equal(second, first_epoch.flip(3)));
+  EXPECT_TRUE(torch::equal(maker.training_batch(set.train, first(64), 6), first_epoch));
+  EXPECT_TRUE(torch::equal(maker.training_batch(set.train, first(64), 7), second));
+  const auto untouched = (first_epoch == plain).flatten(1).all(1);
+  const auto mirrored = (first_epoch == plain.flip(3)).flatten(1).all(1);
+  EXPECT_TRUE((untouched ^ mirrored).all().item<bool>());
+  EXPECT_GT(mirrored.sum().item<int>(), 16);
+  EXPECT_LT(mirrored.sum().item<int>(), 48);
+}
+
+TEST(BatchMaker, ACropWithReflectPaddingIsAWindowOfTheMirroredBorder) {
+  const Dataset set = small();
+  const auto statistics = channel_statistics(set.train);
+  const BatchMaker maker(statistics, torch::kFloat64, 5,
+                         {.crop_padding = 2, .flip = true, .cutout = 0, .reflect = true});
+  const auto batch = maker.training_batch(set.train, first(64), 3);
+  const auto plain = torch::reflection_pad2d(normalised(set.train, statistics), {2, 2, 2, 2});
+  const auto mirrored = plain.flip(3);
+  std::set<std::pair<int, int>> places;
+  for (std::int64_t i = 0; i < 64; ++i) {
+    int matches = 0;
+    for (int y = 0; y < 5; ++y) {
+      for (int x = 0; x < 5; ++x) {
+        for (const auto* source : {&plain, &mirrored}) {
+          const auto window = (*source)[i].slice(1, y, y + 32).slice(2, x, x + 32);
+          if (!torch::allclose(batch[i], window, 0, 1e-12)) continue;
+          ++matches;
+          places.insert({y, x});
+        }
+      }
+    }
+    EXPECT_EQ(matches, 1) << "image " << i;
+  }
+  EXPECT_GT(places.size(), 20U);
+}
+
+TEST(Whitening, MomentsAreThoseOfThePatchesThatAtenCutsOut) {
+  const Dataset set = small();
+  const auto statistics = channel_statistics(set.train);
+  const auto images = normalised(set.train, statistics).slice(0, 0, 50);
+  const auto patches = images.unfold(2, 2, 1).unfold(3, 2, 1).permute({0, 2, 3, 1, 4, 5}).reshape({-1, 12});
+  const auto expected = patches.t().matmul(patches) / patches.size(0);
+  EXPECT_EQ(patches.size(0), 50 * 31 * 31);
+  EXPECT_TRUE(torch::allclose(patch_moments(set.train, 50, statistics), expected, 0, 1e-11));
+  EXPECT_TRUE(
+      torch::equal(patch_moments(set.train, 1000, statistics), patch_moments(set.train, 64, statistics)));
+}
+
+TEST(Whitening, FiltersAnswerWithoutCovariance) {
+  const Dataset set = small();
+  const auto moments = patch_moments(set.train, 64, channel_statistics(set.train));
+  const double epsilon = 0.01;
+  const auto filters = whitening_filters(moments, epsilon);
+  EXPECT_EQ(filters.sizes(), (std::vector<std::int64_t>{24, 3, 2, 2}));
+  EXPECT_TRUE(torch::equal(filters.slice(0, 12, 24), -filters.slice(0, 0, 12)));
+  const auto rows = filters.slice(0, 0, 12).reshape({12, 12});
+  const auto values = std::get<0>(torch::linalg_eigh(moments)).flip(0);
+  const auto answers = rows.matmul(moments).matmul(rows.t());
+  EXPECT_TRUE(torch::allclose(answers, torch::diag(values / (values + epsilon)), 0, 1e-9));
+}
+
 TEST(BatchMaker, CutoutBlanksOneSquareOfEachImage) {
   const Dataset set = small();
   const BatchMaker whole(channel_statistics(set.train), torch::kFloat32, 5,
@@ -110,6 +179,7 @@ TEST(BatchMaker, PrecisionsHoldTheSameImages) {
 TEST(BatchMaker, RefusesOptionsThatDoNotFitAnImage) {
   EXPECT_THROW(BatchMaker({}, torch::kFloat32, 0, {.cutout = 33}), Error);
   EXPECT_THROW(BatchMaker({}, torch::kFloat32, 0, {.crop_padding = -1}), Error);
+  EXPECT_THROW(BatchMaker({}, torch::kFloat32, 0, {.flip = false, .alternate_flip = true}), Error);
 }
 
 TEST(Synthetic, IsTheSameBitsForASeedAndOthersForAnother) {

@@ -31,8 +31,8 @@ double width() {
 
 BatchNormFunction synchronised() {
   return [](const torch::Tensor& input, const torch::Tensor& weight, const torch::Tensor& bias,
-            const torch::Tensor& mean, const torch::Tensor& var) {
-    return sync_batch_norm(*world, input, weight, bias, mean, var, {kNormEpsilon, kNormMomentum});
+            const torch::Tensor& mean, const torch::Tensor& var, const BatchNormOptions& options) {
+    return sync_batch_norm(*world, input, weight, bias, mean, var, {options.epsilon, options.momentum});
   };
 }
 

@@ -12,8 +12,10 @@
 #include "core/error.hpp"
 #include "tests/workloads/memory_context.hpp"
 #include "tests/workloads/rank_threads.hpp"
+#include "workloads/common/data/whitening.hpp"
 #include "workloads/common/image_training/metric_tables.hpp"
 #include "workloads/common/image_training/parameters.hpp"
+#include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -62,6 +64,28 @@ class DdpTrainingTest : public testing::Test {
 
   std::string final_weights(const std::string& place) const {
     return SafetensorsFile(folder_ / place / "final.safetensors").checksum();
+  }
+
+  /// Stopped after each of `stops` steps and started again from the checkpoint: the same weights and rows,
+  /// bit for bit.
+  void expect_resumes(int ranks, const Task& t, const std::vector<std::int64_t>& stops) {
+    const auto whole = train(ranks, t, "whole");
+    for (const std::int64_t stop : stops) {
+      const std::string place = "stopped-" + std::to_string(stop);
+      const auto first = train(ranks, t, place, [stop](std::int64_t step) {
+        return step == stop ? AfterStep::save_and_stop : AfterStep::go_on;
+      });
+      EXPECT_EQ(first.outcome, Outcome::stopped);
+      const auto second = train(ranks, t, place);
+      EXPECT_EQ(second.outcome, Outcome::finished);
+      EXPECT_EQ(final_weights(place), final_weights("whole")) << "stopped after step " << stop;
+      for (const auto& [table, column] :
+           {std::pair{"step", "loss"}, {"epoch", "train_loss"}, {"epoch", "test_loss"}}) {
+        const auto rows = column_of_attempts({&first.metrics, &second.metrics}, table, column);
+        EXPECT_EQ(rows, whole.metrics.column(table, column))
+            << table << '.' << column << ", stopped after " << stop;
+      }
+    }
   }
 
   fs::path folder_;
@@ -113,31 +137,83 @@ INSTANTIATE_TEST_SUITE_P(RanksPrecisionAndNorm, DdpTrainingResumes,
                                          std::tuple{3, "fp32", "local"}, std::tuple{2, "fp32", "sync"}),
                          case_name);
 
-/// Stopped after any step (before and after the buckets settle, within an epoch, at its end, at the last
-/// step), started again from the checkpoint: the same weights and rows, bit for bit.
+/// Before and after the buckets settle, within an epoch, at its end, at the last step.
 TEST_P(DdpTrainingResumes, BitForBitAfterAnyStep) {
   const auto [ranks, precision, norm] = GetParam();
-  const Task t = task({{"precision", precision},
+  expect_resumes(ranks,
+                 task({{"precision", precision},
                        {"sync_bn", std::string(norm) == "sync"},
                        {"exchange.algorithm", "ring"},
                        {"augment.cutout", 8},
-                       {"label_smoothing", 0.1}});
-  const auto whole = train(ranks, t, "whole");
-  for (const std::int64_t stop : {1, 2, 3, 4, 6, 8}) {
-    const std::string place = "stopped-" + std::to_string(stop);
-    const auto first = train(ranks, t, place, [stop](std::int64_t step) {
-      return step == stop ? AfterStep::save_and_stop : AfterStep::go_on;
-    });
-    EXPECT_EQ(first.outcome, Outcome::stopped);
-    const auto second = train(ranks, t, place);
-    EXPECT_EQ(second.outcome, Outcome::finished);
-    EXPECT_EQ(final_weights(place), final_weights("whole")) << "stopped after step " << stop;
-    for (const auto& [table, column] :
-         {std::pair{"step", "loss"}, {"epoch", "train_loss"}, {"epoch", "test_loss"}}) {
-      const auto rows = column_of_attempts({&first.metrics, &second.metrics}, table, column);
-      EXPECT_EQ(rows, whole.metrics.column(table, column))
-          << table << '.' << column << ", stopped after " << stop;
-    }
+                       {"label_smoothing", 0.1}}),
+                 {1, 2, 3, 4, 6, 8});
+}
+
+/// Everything that a fast recipe adds; the whitening's bias stops learning after 12 of 16 steps.
+Task fast_task(const Parameters& more = {}) {
+  Parameters given{{"network", "airbench94"},
+                   {"epochs", 4},
+                   {"momentum", 0.85},
+                   {"bias_lr_factor", 64.0},
+                   {"lookahead.every", 3},
+                   {"augment.crop", 2},
+                   {"augment.alternate_flip", true},
+                   {"augment.padding", "reflect"},
+                   {"label_smoothing", 0.2},
+                   {"evaluate_views", "mirror+translate"},
+                   {"lr", 0.02}};
+  for (const auto& [name, value] : more) given[name] = value;
+  return task(given);
+}
+
+TEST_F(DdpTrainingTest, ResumesAFastRecipeBitForBit) {
+  expect_resumes(1, fast_task({{"precision", "bf16"}}), {1, 3, 8, 13, 16});
+}
+
+TEST_F(DdpTrainingTest, ResumesAFastRecipeOnTwoRanksBitForBit) {
+  expect_resumes(2, fast_task({{"sync_bn", true}}), {2, 14});
+}
+
+TEST_F(DdpTrainingTest, TheWhiteningComesFromTheImagesAndStays) {
+  train(2, fast_task(), "run");
+  const SafetensorsFile file(folder_ / "run" / "final.safetensors");
+  const Dataset data = load_dataset({.path = "synthetic", .samples = 96, .test_samples = 30, .classes = 10});
+  const torch::Tensor expected =
+      whitening_filters(patch_moments(data.train, 5000, channel_statistics(data.train)), 5e-4);
+  const torch::Tensor found = torch::empty({24, 3, 2, 2});
+  restore({{"whiten_weight", found}}, file);
+  EXPECT_TRUE(torch::equal(found, expected.to(torch::kFloat32)));
+}
+
+/// Each option alone must change what is trained or tested.
+TEST_F(DdpTrainingTest, EveryOptionOfAFastRecipeTakesPart) {
+  const auto loss_and_weights = [&](const Parameters& more, const std::string& place) {
+    Parameters given{{"epochs", 2}, {"lr", 0.02}};
+    for (const auto& [name, value] : more) given[name] = value;
+    const auto result = train(1, task(given), place);
+    return std::pair(result.metrics.column("epoch", "test_loss").back(), final_weights(place));
+  };
+  const auto plain = loss_and_weights({}, "plain");
+  const std::vector<Parameters> options{{{"bias_lr_factor", 4.0}},
+                                        {{"lookahead.every", 3}},
+                                        {{"augment.alternate_flip", true}},
+                                        {{"augment.padding", "reflect"}}};
+  for (const Parameters& option : options) {
+    const std::string& name = option.begin()->first;
+    EXPECT_NE(loss_and_weights(option, name).second, plain.second) << name;
+  }
+  const auto viewed = loss_and_weights({{"evaluate_views", "mirror"}}, "viewed");
+  EXPECT_NE(viewed.first, plain.first);
+  EXPECT_EQ(viewed.second, plain.second);
+}
+
+TEST_F(DdpTrainingTest, RefusesToAlternateFlipsThatAreOff) {
+  try {
+    train(1, task({{"augment.flip", false}, {"augment.alternate_flip", true}}), "run");
+    FAIL() << "took it";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::config);
+    EXPECT_THAT(error.what(), testing::HasSubstr("augment.flip = true"));
   }
 }
 

@@ -132,9 +132,39 @@ TEST(BatchNorm, EvaluationUsesTheRunningStatistics) {
   EXPECT_LT(distance(layer(x, AfterNorm::relu_pool), with_gradient), 1e-6);
 }
 
+TEST(BatchNorm, WithoutAScaleTakesItsOwnEpsilonAndMomentum) {
+  const auto x = images(torch::kFloat64, 8, 16, 3, 3) * 1e-3;
+  BatchNorm layer(16, BatchNormFunction{},
+                  BatchNormOptions{.scale = false, .epsilon = 1e-7, .momentum = 0.4});
+  layer->to(torch::kFloat64);
+  EXPECT_EQ(layer->parameters().size(), 1U);
+  const auto mean = torch::zeros({16}, torch::kFloat64), var = torch::ones({16}, torch::kFloat64);
+  const auto expect_equal = [&](bool training) {
+    const auto ours = x.clone().requires_grad_(), theirs = x.clone().requires_grad_();
+    const auto y = layer(ours, AfterNorm::nothing);
+    const auto z = torch::batch_norm(theirs, {}, layer->bias, mean, var, training, 0.4, 1e-7, false);
+    EXPECT_LT(distance(y, z), 1e-11);
+    const auto ramp = torch::linspace(-1, 1, x.numel(), torch::kFloat64).view_as(x).sin();
+    EXPECT_LT(distance(torch::autograd::grad({(y * ramp).sum()}, {ours})[0],
+                       torch::autograd::grad({(z * ramp).sum()}, {theirs})[0]),
+              1e-9);
+    EXPECT_LT(distance(layer->running_mean, mean), 1e-12);
+    EXPECT_LT(distance(layer->running_var, var), 1e-12);
+  };
+  expect_equal(true);
+  expect_equal(true);
+  layer->eval();
+  expect_equal(false);
+  const torch::NoGradGuard no_grad;
+  EXPECT_LT(distance(layer(x, AfterNorm::nothing),
+                     torch::batch_norm(x, {}, layer->bias, mean, var, false, 0.4, 1e-7, false)),
+            1e-11);
+}
+
 TEST(BatchNorm, AGivenFunctionReplacesTheLocalStatistics) {
   int calls = 0;
-  BatchNorm layer(4, [&](const Tensor& x, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+  BatchNorm layer(4, [&](const Tensor& x, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                         const BatchNormOptions&) {
     ++calls;
     return x - 1;
   });

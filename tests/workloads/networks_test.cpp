@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/workloads/data_files.hpp"
+#include "workloads/common/data/synthetic.hpp"
+#include "workloads/common/data/whitening.hpp"
 #include "workloads/common/layers/dropout.hpp"
 #include "workloads/common/precision.hpp"
 #include "workloads/common/sgd.hpp"
@@ -34,6 +36,7 @@ TEST(Networks, HaveThePublishedNumbersOfParameters) {
   EXPECT_EQ(count("resnet34", 100), 21'328'292);
   EXPECT_EQ(count("resnet50", 10), 23'520'842);
   EXPECT_EQ(count("cnn", 10), 1'250'858);
+  EXPECT_EQ(count("airbench94", 10), 1'971'352);
   EXPECT_EQ(count("imagenet_resnet18", 1000), 11'689'512);
   EXPECT_EQ(count("imagenet_resnet34", 1000), 21'797'672);
 }
@@ -104,6 +107,66 @@ TEST(Cnn, IsItsLayersInOrder) {
   EXPECT_LT((network->forward(images) - after(masked)).abs().max().item<double>(), 1e-12);
   network->eval();
   EXPECT_LT((network->forward(images) - after(x)).abs().max().item<double>(), 1e-12);
+}
+
+TEST(Airbench94, BeginsByPassingOnChannels) {
+  const auto p = make_network({.name = "airbench94"}, 3)->named_parameters();
+  const Tensor images = torch::randn({2, 24, 5, 5});
+  const Tensor out = torch::conv2d(images, p["group1.conv1.weight"], {}, 1, 1);
+  EXPECT_TRUE(torch::allclose(out.slice(1, 0, 24), images, 0, 1e-6));
+  const double bound = 1 / std::sqrt(24.0 * 9);
+  const Tensor rest = p["group1.conv1.weight"].slice(0, 24, 64);
+  EXPECT_LE(rest.abs().max().item<double>(), bound);
+  EXPECT_NEAR(rest.std().item<double>(), bound / std::sqrt(3.0), 0.05 * bound);
+}
+
+/// The published network, written down a second time.
+TEST(Airbench94, IsItsLayersInOrder) {
+  const auto network = make_network({.name = "airbench94", .width = 0.25}, 2);
+  network->to(torch::kFloat64);
+  torch::manual_seed(4);
+  const Dataset set = make_synthetic({.classes = 10, .train_images = 60, .test_images = 10, .seed = 1});
+  network->fit_to(set.train, channel_statistics(set.train));
+  const torch::NoGradGuard no_grad;
+  const auto p = network->named_parameters();
+  const auto buffers = network->named_buffers();
+  EXPECT_TRUE(torch::allclose(
+      buffers["whiten_weight"],
+      whitening_filters(patch_moments(set.train, 5000, channel_statistics(set.train)), 5e-4), 0, 1e-12));
+  for (const auto& item : p) {
+    if (item.key().ends_with("bias")) Tensor(item.value()).normal_(0, 0.3);
+  }
+  const auto images = torch::randn({4, 3, 32, 32}, torch::kFloat64);
+  const auto expect_answers = [&](bool training) {
+    const auto norm = [&](const Tensor& x, const std::string& name) {
+      return torch::gelu(torch::batch_norm(x, {}, p[name + ".bias"], buffers[name + ".running_mean"].clone(),
+                                           buffers[name + ".running_var"].clone(), training, 0.4, 1e-12,
+                                           false));
+    };
+    Tensor x = torch::gelu(torch::conv2d(images, buffers["whiten_weight"], p["whiten_bias"]));
+    EXPECT_EQ(x.size(2), 31);
+    for (const std::string group : {"group1", "group2", "group3"}) {
+      x = torch::max_pool2d(torch::conv2d(x, p[group + ".conv1.weight"], {}, 1, 1), 2);
+      x = norm(x, group + ".norm1");
+      x = norm(torch::conv2d(x, p[group + ".conv2.weight"], {}, 1, 1), group + ".norm2");
+    }
+    x = torch::linear(torch::max_pool2d(x, 3).flatten(1), p["linear.weight"]) / 9;
+    EXPECT_LT((network->forward(images) - x).abs().max().item<double>(), 1e-10);
+  };
+  expect_answers(true);
+  network->eval();
+  expect_answers(false);
+}
+
+TEST(Airbench94, TrainsTheBiasOfItsWhiteningForThreeEpochs) {
+  const auto network = make_network({.name = "airbench94", .width = 0.125}, 2);
+  for (const std::int64_t epoch : {0, 2, 3, 9}) {
+    network->zero_grad();
+    network->forward(torch::randn({4, 3, 32, 32})).sum().backward();
+    network->drop_gradients(epoch);
+    EXPECT_EQ(network->named_parameters()["whiten_bias"].grad().defined(), epoch < 3) << epoch;
+    EXPECT_TRUE(network->named_parameters()["group1.norm1.bias"].grad().defined());
+  }
 }
 
 TEST(Dropout, DrawsByEpochAndSampleAlone) {

@@ -9,6 +9,7 @@
 #include "workloads/common/adamw.hpp"
 #include "workloads/common/data/synthetic.hpp"
 #include "workloads/common/evaluation.hpp"
+#include "workloads/common/lookahead.hpp"
 #include "workloads/common/precision.hpp"
 #include "workloads/common/sampling.hpp"
 #include "workloads/common/sgd.hpp"
@@ -58,6 +59,64 @@ INSTANTIATE_TEST_SUITE_P(Options, SgdAgainstTorch,
 TEST(Sgd, RefusesNesterovWithoutMomentum) {
   EXPECT_THROW(Sgd({}, {.momentum = 0, .weight_decay = 0, .nesterov = true}), Error);
   EXPECT_THROW(Sgd({}, {.momentum = -1, .weight_decay = 0, .nesterov = false}), Error);
+}
+
+TEST(Sgd, AFactorOfTheRateLeavesTheDecayOfAStep) {
+  torch::manual_seed(1);
+  const Tensor start = torch::randn({9}, torch::kFloat64);
+  const Tensor a = start.clone().requires_grad_(), b = start.clone().requires_grad_();
+  Tensor x = start.clone().requires_grad_(), y = start.clone().requires_grad_();
+  const SgdOptions options{.momentum = 0.85, .weight_decay = 0.02, .nesterov = true};
+  Sgd sgd({{"a", a}, {"b", b}}, options, {1, 64});
+  const auto reference = [](const Tensor& w, double rate, double decay) {
+    return torch::optim::SGD(
+        {w}, torch::optim::SGDOptions(rate).momentum(0.85).weight_decay(decay).nesterov(true));
+  };
+  auto of_x = reference(x, 0.001, 0.02), of_y = reference(y, 0.064, 0.02 / 64);
+  for (int step = 0; step < 6; ++step) {
+    for (const Tensor& w : {a, b, x, y}) {
+      Tensor(w).mutable_grad().reset();
+      (w.pow(4).sum() / 4).backward();
+    }
+    sgd.step(0.001);
+    of_x.step();
+    of_y.step();
+  }
+  EXPECT_LT((a - x).abs().max().item<double>(), 1e-14);
+  EXPECT_LT((b - y).abs().max().item<double>(), 1e-14);
+  EXPECT_THROW(Sgd({{"a", a}}, {}, {0}), Error);
+}
+
+/// By hand: the gradient is always 1, so a step of rate 1 takes 1 away.
+TEST(Lookahead, StepsBackToItsMean) {
+  const Tensor w = torch::full({1}, 10.0, torch::dtype(torch::kFloat64).requires_grad(true));
+  const Tensor statistic = torch::full({1}, 4.0, torch::kFloat64);
+  Lookahead lookahead(std::make_unique<Sgd>(NamedTensors{{"w", w}},
+                                            SgdOptions{.momentum = 0, .weight_decay = 0, .nesterov = false}),
+                      {{"w", w}}, {{"w", w}, {"s", statistic}}, {.every = 2, .decay = 0.5}, 5);
+  const auto step = [&] {
+    lookahead.clear_gradients();
+    w.sum().backward();
+    Tensor(statistic).add_(1);
+    lookahead.step(1);
+    return w.item<double>();
+  };
+  EXPECT_DOUBLE_EQ(step(), 9);
+  double kept = 0.25 * std::pow(2.0 / 5, 3);  // of the mean, which is the first weight, after two steps
+  const double second = kept * 10 + (1 - kept) * 8;
+  EXPECT_DOUBLE_EQ(step(), second);
+  EXPECT_DOUBLE_EQ(statistic.item<double>(), kept * 5 + (1 - kept) * 6);
+  EXPECT_DOUBLE_EQ(step(), second - 1);
+  kept = 0.25 * std::pow(4.0 / 5, 3);
+  const double fourth = kept * second + (1 - kept) * (second - 2);
+  EXPECT_DOUBLE_EQ(step(), fourth);
+  EXPECT_DOUBLE_EQ(step(), fourth) << "the last step ends on the mean";
+  EXPECT_EQ(lookahead.state().back().first, "lookahead.s");
+  EXPECT_THROW(Lookahead(std::make_unique<Sgd>(NamedTensors{}, SgdOptions{}), {}, {}, {.every = 0}, 5),
+               Error);
+  EXPECT_THROW(
+      Lookahead(std::make_unique<Sgd>(NamedTensors{}, SgdOptions{}), {}, {}, {.every = 1, .decay = 2}, 5),
+      Error);
 }
 
 class AdamWAgainstTorch : public ::testing::TestWithParam<torch::Dtype> {};
@@ -216,6 +275,39 @@ TEST(Evaluation, IsTheSameOverAnyRanks) {
     EXPECT_EQ(result.confusion, alone.confusion);
     EXPECT_NEAR(result.loss, alone.loss, 1e-6);
   }
+}
+
+/// Says of an image what stands at three places, so that each view shows.
+class PixelNetwork : public Network {
+ public:
+  Tensor forward(const Tensor& images) override {
+    return torch::stack(
+        {images.select(1, 0).select(1, 0).select(1, 0), images.select(1, 0).select(1, 5).select(1, 7),
+         images.select(1, 0).select(1, 31).select(1, 31)},
+        1);
+  }
+};
+
+TEST(Evaluation, ViewsAreWeightedAsTheirNamesSay) {
+  PixelNetwork network;
+  const Tensor image = torch::arange(3 * 32 * 32, torch::kFloat64).pow(2).view({1, 3, 32, 32});
+  const auto pixel = [](int y, int x) { return std::pow(32.0 * y + x, 2); };
+  const auto both = [&](int y, int x, int mirrored_x) { return (pixel(y, x) + pixel(y, mirrored_x)) / 2; };
+  const auto expect_answers = [&](EvaluationViews views, const std::vector<double>& expected) {
+    const Tensor got = logits_over(network, image, views);
+    EXPECT_TRUE(torch::allclose(got, torch::tensor(expected, torch::kFloat64).view({1, 3}), 0, 1e-6)) << got;
+  };
+  expect_answers(EvaluationViews::none, {pixel(0, 0), pixel(5, 7), pixel(31, 31)});
+  const std::vector<double> straight{both(0, 0, 31), both(5, 7, 24), both(31, 31, 0)};
+  expect_answers(EvaluationViews::mirror, straight);
+  // Up and left: pixel (y, x) comes from (y - 1, x - 1). Row -1 is row 1 and column 32 is column 30.
+  const std::vector<double> up{both(1, 1, 30), both(4, 6, 23), both(30, 30, 1)};
+  const std::vector<double> down{both(1, 1, 30), both(6, 8, 25), both(30, 30, 1)};
+  std::vector<double> all;
+  for (std::size_t i = 0; i < 3; ++i) all.push_back(straight[i] / 2 + (up[i] + down[i]) / 4);
+  expect_answers(EvaluationViews::mirror_and_translate, all);
+  EXPECT_EQ(evaluation_views_from("mirror+translate"), EvaluationViews::mirror_and_translate);
+  EXPECT_THROW(evaluation_views_from("upside-down"), Error);
 }
 
 TEST(Evaluation, SharesComeFromTheConfusionCounts) {

@@ -11,6 +11,20 @@ namespace {
 
 constexpr std::size_t kLoss = 0, kSamples = 1, kInTop5 = 2, kConfusion = 3;
 
+// Pixel (y, x) of the result is pixel (y + by, x + by) of the images, which go on beyond their border as
+// mirrored.
+torch::Tensor translated(const torch::Tensor& images, std::int64_t by) {
+  const auto places = [&](std::int64_t side) {
+    const torch::Tensor at = (torch::arange(side, torch::TensorOptions(images.device())) + by).abs();
+    return side - 1 - (side - 1 - at).abs();
+  };
+  return images.index_select(2, places(images.size(2))).index_select(3, places(images.size(3)));
+}
+
+torch::Tensor mirrored_mean(Network& network, const torch::Tensor& images) {
+  return (network.forward(images) + network.forward(images.flip(3))) / 2;
+}
+
 }  // namespace
 
 std::int64_t Evaluation::classes() const {
@@ -73,8 +87,25 @@ Evaluation EvaluationSums::over_all_ranks(Communicator* communicator) const {
   return result;
 }
 
+EvaluationViews evaluation_views_from(const std::string& name) {
+  if (name == "none") return EvaluationViews::none;
+  if (name == "mirror") return EvaluationViews::mirror;
+  if (name == "mirror+translate") return EvaluationViews::mirror_and_translate;
+  throw Error(ExitCode::config, "images cannot be tested in '" + name + "' views",
+              "use none, mirror or mirror+translate");
+}
+
+torch::Tensor logits_over(Network& network, const torch::Tensor& images, EvaluationViews views) {
+  if (views == EvaluationViews::none) return network.forward(images);
+  const torch::Tensor straight = mirrored_mean(network, images);
+  if (views == EvaluationViews::mirror) return straight;
+  const torch::Tensor aside =
+      (mirrored_mean(network, translated(images, -1)) + mirrored_mean(network, translated(images, 1))) / 2;
+  return (straight + aside) / 2;
+}
+
 Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& batches, std::int64_t classes,
-                    std::int64_t batch, Communicator* communicator) {
+                    std::int64_t batch, Communicator* communicator, EvaluationViews views) {
   MUSTER_ASSERT(batch > 0);
   const torch::NoGradGuard no_grad;
   const Evaluating evaluating(network);
@@ -84,7 +115,7 @@ Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& bat
   EvaluationSums sums(classes);
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += batch) {
     const std::int64_t end = std::min(begin + batch, shard.end);
-    sums.add(network.forward(batches.evaluation_batch(set, begin, end).to(device)),
+    sums.add(logits_over(network, batches.evaluation_batch(set, begin, end).to(device), views),
              set.labels.slice(0, begin, end));
   }
   return sums.over_all_ranks(communicator);

@@ -2,6 +2,7 @@
 /// How good a network is on a set of images.
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "runner/communicator.hpp"
@@ -39,6 +40,20 @@ class EvaluationSums {
   std::vector<double> sums_;  ///< loss, samples, in the top five, then the confusion matrix
 };
 
+/// As what a network sees each image that it is tested on, and answers with the mean of its logits.
+enum class EvaluationViews {
+  none,                 ///< as it is
+  mirror,               ///< and mirrored left to right
+  mirror_and_translate  ///< these two; and, of half the weight, both one pixel up and left, and down and
+                        ///< right
+};
+
+/// Throws Error(config) for an unknown name: "none", "mirror", "mirror+translate".
+EvaluationViews evaluation_views_from(const std::string& name);
+
+/// `images` [n, 3, height, width] to logits [n, classes]. Translated images show their own mirrored border.
+torch::Tensor logits_over(Network& network, const torch::Tensor& images, EvaluationViews views);
+
 /// Puts a module into evaluation mode for as long as it lives.
 class Evaluating {
  public:
@@ -58,6 +73,7 @@ class Evaluating {
 /// call this and gets the same result. The network is put into evaluation mode and back. `communicator` may
 /// be null: alone. A NaN in the logits shows as a loss of NaN.
 Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& batches, std::int64_t classes,
-                    std::int64_t batch, Communicator* communicator);
+                    std::int64_t batch, Communicator* communicator,
+                    EvaluationViews views = EvaluationViews::none);
 
 }  // namespace muster::workloads

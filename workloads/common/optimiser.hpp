@@ -25,7 +25,7 @@ class Optimiser {
   /// What a checkpoint must hold beside the number of steps; write into these to restore.
   virtual const NamedTensors& state() const = 0;
   /// How many steps have made this state.
-  void set_steps(std::int64_t steps) { steps_ = steps; }
+  virtual void set_steps(std::int64_t steps) { steps_ = steps; }
   /// Gradients become undefined, so that the next backward pass stores instead of adding.
   void clear_gradients() {
     for (auto& [name, parameter] : parameters_) parameter.mutable_grad().reset();

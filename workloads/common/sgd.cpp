@@ -1,5 +1,7 @@
 #include "workloads/common/sgd.hpp"
 
+#include <algorithm>
+
 #include "core/error.hpp"
 #include "workloads/common/kernels/kernels.hpp"
 
@@ -27,8 +29,14 @@ SgdStep<Real> typed(double rate, const SgdOptions& options, double decay, bool f
 
 }  // namespace
 
-Sgd::Sgd(NamedTensors parameters, const SgdOptions& options)
-    : Optimiser(std::move(parameters)), options_(options) {
+Sgd::Sgd(NamedTensors parameters, const SgdOptions& options, std::vector<double> rate_factors)
+    : Optimiser(std::move(parameters)), options_(options), rate_factors_(std::move(rate_factors)) {
+  if (rate_factors_.empty()) rate_factors_.assign(parameters_.size(), 1.0);
+  MUSTER_ASSERT(rate_factors_.size() == parameters_.size());
+  if (!std::all_of(rate_factors_.begin(), rate_factors_.end(), [](double factor) { return factor > 0; })) {
+    throw Error(ExitCode::config, "SGD: a factor of the learning rate is not above 0",
+                "1 leaves a parameter's rate as it is");
+  }
   if (!(options.momentum >= 0) || !(options.weight_decay >= 0) ||
       (options.nesterov && options.momentum == 0)) {
     throw Error(ExitCode::config,
@@ -48,7 +56,9 @@ void Sgd::step(double rate) {
     if (!parameter.grad().defined()) continue;
     const auto gradient = parameter.grad().contiguous();
     const auto momentum = momentum_.empty() ? torch::Tensor() : momentum_[i].second;
-    const double decay = parameter.dim() > 1 || options_.decay_vectors ? options_.weight_decay : 0;
+    const double factor = rate_factors_[i];
+    const double own_rate = rate * factor;
+    const double decay = parameter.dim() > 1 || options_.decay_vectors ? options_.weight_decay / factor : 0;
     MUSTER_ASSERT(parameter.is_contiguous());
     if (!parameter.is_cpu()) {
       auto g = gradient.add(parameter, decay);
@@ -57,13 +67,15 @@ void Sgd::step(double rate) {
         m.mul_(first ? 0 : options_.momentum).add_(g);
         g = options_.nesterov ? g.add(m, options_.momentum) : m;
       }
-      parameter.sub_(g, rate);
+      parameter.sub_(g, own_rate);
       continue;
     }
     if (parameter.scalar_type() == torch::kFloat64) {
-      update(parameter, gradient, momentum, typed<double>(rate, options_, decay, first), kernels().sgd_f64);
+      update(parameter, gradient, momentum, typed<double>(own_rate, options_, decay, first),
+             kernels().sgd_f64);
     } else {
-      update(parameter, gradient, momentum, typed<float>(rate, options_, decay, first), kernels().sgd_f32);
+      update(parameter, gradient, momentum, typed<float>(own_rate, options_, decay, first),
+             kernels().sgd_f32);
     }
     // The kernel wrote behind autograd's back: working copies go by the version.
     parameter.unsafeGetTensorImpl()->bump_version();

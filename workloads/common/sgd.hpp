@@ -14,11 +14,13 @@ struct SgdOptions {
 
 /// g = gradient + weight_decay * w; m = momentum * m + g; w -= rate * (nesterov ? g + momentum * m : m), as
 /// torch.optim.SGD; m begins as the first g. One pass over each parameter; the same bits whatever the vector
-/// width too. Parameters must be contiguous. State: "momentum.NAME" where there is momentum.
+/// width too. `rate_factors`, one a parameter (none: all 1), multiply the rate and divide the weight decay,
+/// so that what decays in a step stays. Parameters must be contiguous. State: "momentum.NAME" where there is
+/// momentum.
 class Sgd : public Optimiser {
  public:
-  /// Throws Error(config) for negative numbers, or Nesterov without momentum.
-  Sgd(NamedTensors parameters, const SgdOptions& options);
+  /// Throws Error(config) for negative numbers, Nesterov without momentum, or a factor that is not above 0.
+  Sgd(NamedTensors parameters, const SgdOptions& options, std::vector<double> rate_factors = {});
 
   void step(double rate) override;
   const NamedTensors& state() const override { return momentum_; }
@@ -26,6 +28,7 @@ class Sgd : public Optimiser {
  private:
   NamedTensors momentum_;
   SgdOptions options_;
+  std::vector<double> rate_factors_;  ///< one a parameter
 };
 
 }  // namespace muster::workloads

@@ -192,11 +192,19 @@ void AveragingStrategy::estimate_statistics() {
   const std::int64_t steps = plan_.steps_per_epoch;
   const std::int64_t epoch = std::max<std::int64_t>(done_ - 1, 0) / steps;
   const std::int64_t batches = std::min(options_.norm_batches, steps);
-  const std::vector<Tensor> statistics = p.network.buffers();
-  std::vector<Tensor> sums;
-  for (const Tensor& one : statistics) sums.push_back(torch::zeros_like(one));
+  std::vector<Tensor> statistics, sums;
+  std::vector<double> momenta;
+  for (const auto& module : p.network.modules()) {
+    const auto* norm = module->as<BatchNormImpl>();
+    if (!norm) continue;
+    for (const Tensor& one : {norm->running_mean, norm->running_var}) {
+      statistics.push_back(one);
+      sums.push_back(torch::zeros_like(one));
+      momenta.push_back(norm->options().momentum);
+    }
+  }
   for (std::int64_t b = 0; b < batches; ++b) {
-    // From zero, a pass leaves kNormMomentum times its batch's statistics.
+    // From zero, a pass leaves momentum times its batch's statistics.
     for (Tensor one : statistics) one.zero_();
     const auto samples = p.sampler.batch(epoch, b);
     Tensor images = p.batches.training_batch(p.data.train, samples, epoch);
@@ -207,7 +215,7 @@ void AveragingStrategy::estimate_statistics() {
   }
   for (std::size_t i = 0; i < sums.size(); ++i) {
     Tensor one = statistics[i];
-    one.copy_(sums[i] / (kNormMomentum * static_cast<double>(batches)));
+    one.copy_(sums[i] / (momenta[i] * static_cast<double>(batches)));
   }
 }
 

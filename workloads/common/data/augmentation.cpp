@@ -19,7 +19,15 @@ struct Draws {
   int cutout_row = 0;
   int cutout_column = 0;
   int cutout = 0;
+  bool reflect = false;
 };
+
+bool flipped(const CounterRandom& random, const AugmentationOptions& options, std::int64_t epoch,
+             std::uint32_t sample, std::uint32_t bits) {
+  if (!options.flip) return false;
+  if (!options.alternate_flip) return (bits & 1) != 0;
+  return ((random.draw(0, sample)[2] & 1) ^ (epoch & 1)) != 0;
+}
 
 Draws draw(const CounterRandom& random, const AugmentationOptions& options, std::int64_t epoch,
            std::int64_t sample) {
@@ -29,20 +37,23 @@ Draws draw(const CounterRandom& random, const AugmentationOptions& options, std:
   const auto places = static_cast<std::uint32_t>(kSide - options.cutout + 1);
   return {.crop_row = static_cast<int>(below(bits[0], offsets)) - options.crop_padding,
           .crop_column = static_cast<int>(below(bits[1], offsets)) - options.crop_padding,
-          .flip = options.flip && (bits[2] & 1) != 0,
+          .flip = flipped(random, options, epoch, static_cast<std::uint32_t>(sample), bits[2]),
           .cutout_row = static_cast<int>(below(more[0], places)),
           .cutout_column = static_cast<int>(below(more[1], places)),
-          .cutout = options.cutout};
+          .cutout = options.cutout,
+          .reflect = options.reflect};
 }
+
+int reflected(int at) { return at < 0 ? -at : at >= kSide ? 2 * (kSide - 1) - at : at; }
 
 template <class T>
 void make(const std::uint8_t* image, const T* values, const Draws& draws, T* out) {
   // Columns [left, right) of the output come from the image; the rest, and rows outside, are padding.
   const int shift = draws.flip ? -draws.crop_column : draws.crop_column;
-  const int left = std::max(0, -shift);
-  const int right = std::min(kSide, kSide - shift);
+  const int left = draws.reflect ? 0 : std::max(0, -shift);
+  const int right = draws.reflect ? kSide : std::min(kSide, kSide - shift);
   for (int y = 0; y < kSide; ++y, out += 3 * kSide) {
-    const int from = y + draws.crop_row;
+    const int from = draws.reflect ? reflected(y + draws.crop_row) : y + draws.crop_row;
     if (from < 0 || from >= kSide) {
       std::fill_n(out, 3 * kSide, T(0));
       continue;
@@ -51,7 +62,8 @@ void make(const std::uint8_t* image, const T* values, const Draws& draws, T* out
     std::fill_n(out, 3 * left, T(0));
     std::fill(out + 3 * right, out + 3 * kSide, T(0));
     for (int x = left; x < right; ++x) {
-      const std::uint8_t* pixel = row + 3 * (draws.flip ? kSide - 1 - (x + shift) : x + shift);
+      const int column = reflected(x + shift);
+      const std::uint8_t* pixel = row + 3 * (draws.flip ? kSide - 1 - column : column);
       for (int c = 0; c < 3; ++c) out[3 * x + c] = values[3 * pixel[c] + c];
     }
   }
@@ -89,6 +101,10 @@ BatchMaker::BatchMaker(const ChannelStatistics& statistics, torch::Dtype dtype, 
                 "crop padding " + std::to_string(options.crop_padding) + " or cutout " +
                     std::to_string(options.cutout) + " does not fit an image of 32 pixels",
                 "padding goes from 0 to 16, cutout from 0 to 32");
+  }
+  if (options.alternate_flip && !options.flip) {
+    throw Error(ExitCode::config, "images cannot be flipped in alternate epochs where they are not flipped",
+                "set augment.flip = true as well, or leave augment.alternate_flip out");
   }
   const auto values = torch::empty({256, 3}, torch::kFloat64);
   auto* out = values.data_ptr<double>();

@@ -15,6 +15,10 @@ struct AugmentationOptions {
   bool flip = true;  ///< left to right, half of the time
   int cutout =
       8;  ///< side of a square set to the mean, wholly inside the image (DeVries and Taylor 2017); 0: none
+  /// Flip by drawing for the first epoch alone; from then on every image is the other way round each epoch,
+  /// so that two epochs show both (Jordan 2024). Only with `flip`.
+  bool alternate_flip = false;
+  bool reflect = false;  ///< pad with the image's own mirrored border in the place of the mean colour
 };
 
 /// Makes batches: channels-last [n, 3, 32, 32] of `dtype` (float, double or bfloat16).

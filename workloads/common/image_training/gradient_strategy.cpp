@@ -62,8 +62,9 @@ GradientOptions read_gradient_options(const Task& task, ImageParameters& paramet
 BatchNormFunction GradientStrategy::batch_norm(Communicator& communicator) {
   if (!options_.sync_bn || communicator.size() == 1) return {};
   return [&communicator](const torch::Tensor& input, const torch::Tensor& weight, const torch::Tensor& bias,
-                         const torch::Tensor& mean, const torch::Tensor& var) {
-    return sync_batch_norm(communicator, input, weight, bias, mean, var, {kNormEpsilon, kNormMomentum});
+                         const torch::Tensor& mean, const torch::Tensor& var,
+                         const BatchNormOptions& options) {
+    return sync_batch_norm(communicator, input, weight, bias, mean, var, {options.epsilon, options.momentum});
   };
 }
 

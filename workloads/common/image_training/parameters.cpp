@@ -120,6 +120,33 @@ ImageParameters read_image_parameters(const Task& task) {
   return p;
 }
 
+std::vector<ParameterSpec> recipe_parameter_specs() {
+  return {
+      number("bias_lr_factor", 1, "1",
+             "times the learning rate of batch normalisation's biases; their weight decay stays"),
+      integer("lookahead.every", 0, "steps",
+              "the weights step back to a running mean of theirs every so many steps; 0: never"),
+      number("lookahead.decay", 0.95, "1", "a step of that mean, at the end of the training", 0, 1),
+      flag("augment.alternate_flip", false,
+           "flip by drawing in the first epoch alone, then each image the other way round every epoch"),
+      choice("augment.padding", "mean", "what a crop sees beyond the image: its mean colour, or it mirrored",
+             {"mean", "reflect"}),
+      choice("evaluate_views", "none",
+             "also test each image mirrored, and translated by a pixel, and take the mean of the answers",
+             {"none", "mirror", "mirror+translate"}),
+  };
+}
+
+void read_recipe(const Task& task, ImageParameters& parameters) {
+  const Parameters& values = task.parameters;
+  parameters.norm_bias_factor = values.at("bias_lr_factor").as_float();
+  parameters.lookahead = {.every = values.at("lookahead.every").as_int(),
+                          .decay = values.at("lookahead.decay").as_float()};
+  parameters.augmentation.alternate_flip = values.at("augment.alternate_flip").as_bool();
+  parameters.augmentation.reflect = values.at("augment.padding").as_string() == "reflect";
+  parameters.evaluate_views = evaluation_views_from(values.at("evaluate_views").as_string());
+}
+
 DatasetOptions dataset_options(const ImageParameters& parameters) {
   return {.path = parameters.data_path,
           .samples = parameters.data_samples,

@@ -12,6 +12,8 @@
 #include "workloads/common/data/augmentation.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/data/mixing.hpp"
+#include "workloads/common/evaluation.hpp"
+#include "workloads/common/lookahead.hpp"
 #include "workloads/common/precision.hpp"
 #include "workloads/common/sampling.hpp"
 #include "workloads/common/schedule.hpp"
@@ -35,12 +37,15 @@ struct ImageParameters {
   ScheduleOptions schedule;
   SgdOptions sgd;
   std::optional<AdamWOptions> adamw;  ///< in the place of SGD
+  double norm_bias_factor = 1;        ///< of SGD's rate, for biases of batch normalisation
+  LookaheadOptions lookahead;
   double label_smoothing = 0;
   AugmentationOptions augmentation;
   MixingOptions mixing;
   Precision precision;
   bool channels_last = true;
   std::int64_t evaluate_every = 0;
+  EvaluationViews evaluate_views = EvaluationViews::none;
   std::int64_t log_every = 1;
   std::uint64_t seed = 0;
 };
@@ -50,6 +55,12 @@ std::vector<ParameterSpec> image_parameter_specs();
 
 /// Throws Error(config) for values that do not go together.
 ImageParameters read_image_parameters(const Task& task);
+
+/// What fast recipes add: `bias_lr_factor`, `lookahead.every`, `lookahead.decay`, `augment.alternate_flip`,
+/// `augment.padding`, `evaluate_views`. All are off by default.
+std::vector<ParameterSpec> recipe_parameter_specs();
+/// Puts them into `parameters`. Throws Error(config).
+void read_recipe(const Task& task, ImageParameters& parameters);
 
 /// The data set that they name.
 DatasetOptions dataset_options(const ImageParameters& parameters);

@@ -40,8 +40,8 @@ struct StepPlace {
   bool logged = false;  ///< the step has a row in the `step` table (`log_every`)
 };
 
-/// What a strategy adds to a checkpoint; names must not begin with "model.", "momentum." or
-/// "variance.".
+/// What a strategy adds to a checkpoint; names must not begin with "model.", "momentum.", "variance." or
+/// "lookahead.".
 struct StrategyState {
   NamedTensors shared;                          ///< rank 0's count
   NamedTensors own;                             ///< each rank's

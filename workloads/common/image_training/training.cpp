@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "core/error.hpp"
@@ -47,9 +48,29 @@ NetworkOptions network_options(const ImageParameters& p, std::int64_t classes, B
   return options;
 }
 
-std::unique_ptr<Optimiser> make_optimiser(const Network& network, const ImageParameters& p) {
-  if (p.adamw) return std::make_unique<AdamW>(named_parameters(network), *p.adamw);
-  return std::make_unique<Sgd>(named_parameters(network), p.sgd);
+std::vector<double> rate_factors(const Network& network, double of_norm_biases) {
+  std::set<std::string> biases;
+  for (const auto& module : network.named_modules()) {
+    if (module.value()->as<BatchNormImpl>()) biases.insert(module.key() + ".bias");
+  }
+  std::vector<double> factors;
+  for (const auto& [name, parameter] : named_parameters(network))
+    factors.push_back(biases.contains(name) ? of_norm_biases : 1);
+  return factors;
+}
+
+std::unique_ptr<Optimiser> make_optimiser(const Network& network, const ImageParameters& p,
+                                          std::int64_t total_steps) {
+  std::unique_ptr<Optimiser> optimiser;
+  if (p.adamw) {
+    optimiser = std::make_unique<AdamW>(named_parameters(network), *p.adamw);
+  } else {
+    optimiser =
+        std::make_unique<Sgd>(named_parameters(network), p.sgd, rate_factors(network, p.norm_bias_factor));
+  }
+  if (p.lookahead.every == 0) return optimiser;
+  return std::make_unique<Lookahead>(std::move(optimiser), named_parameters(network), named_tensors(network),
+                                     p.lookahead, total_steps);
 }
 
 }  // namespace
@@ -79,13 +100,13 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
       schedule_(parameters_.schedule),
       network_(strategy.network(
           network_options(parameters_, data_.classes, strategy.batch_norm(communicator_)), parameters_)),
-      optimiser_(make_optimiser(*network_, parameters_)),
-      total_steps_(parameters_.epochs * sampler_.steps_per_epoch()) {
+      total_steps_(parameters_.epochs * sampler_.steps_per_epoch()),
+      optimiser_(make_optimiser(*network_, parameters_, total_steps_)) {
   torch::set_num_threads(context.device().threads);
-  begin_or_resume();
+  begin_or_resume(data.statistics);
 }
 
-void ImageTraining::begin_or_resume() {
+void ImageTraining::begin_or_resume(const ChannelStatistics& statistics) {
   const auto checkpoint = context_.checkpoints().load_newest();
   if (checkpoint) {
     strategy_.from_file(training_tensors(*network_, *optimiser_),
@@ -94,8 +115,9 @@ void ImageTraining::begin_or_resume() {
     optimiser_->set_steps(done_);
     sums_ = epoch_sums_from(checkpoint->metadata.at(kEpochSums));
     context_.log("resumed after step " + std::to_string(done_) + " of " + std::to_string(total_steps_));
-  } else if (strategy_.same_network()) {
-    broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
+  } else {
+    network_->fit_to(data_.train, statistics);
+    if (strategy_.same_network()) broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
   }
   strategy_.begin({context_, parameters_, data_, batches_, sampler_, *network_, *optimiser_},
                   checkpoint ? &*checkpoint : nullptr);
@@ -148,6 +170,7 @@ StepFigures ImageTraining::step() {
                           static_cast<long long>(done_ + 1), static_cast<long long>(epoch + 1), figures.lr),
                 "lower lr or lengthen the warm-up; the same parameters diverge again at the same step");
   }
+  network_->drop_gradients(epoch);
   optimiser_->step(figures.lr);
   ++done_;
   strategy_.after_step({.step = done_,
@@ -171,7 +194,8 @@ TestFigures ImageTraining::test(std::int64_t epoch) {
   strategy_.before_test();
   TestFigures figures;
   Network& network = strategy_.tested(*network_);
-  figures.result = evaluate(network, data_.test, batches_, data_.classes, kTestBatch, &data_ranks_);
+  figures.result = evaluate(network, data_.test, batches_, data_.classes, kTestBatch, &data_ranks_,
+                            parameters_.evaluate_views);
   strategy_.epoch_tested(epoch, network, figures.result);
   strategy_.after_test();
   figures.seconds = stopwatch.lap();

@@ -41,7 +41,7 @@ class ImageTraining {
   Outcome run();
 
  private:
-  void begin_or_resume();
+  void begin_or_resume(const ChannelStatistics& statistics);
   void describe() const;
   StepFigures step();
   void finish_epoch(const StepFigures& last);
@@ -62,9 +62,9 @@ class ImageTraining {
   BatchMaker batches_;
   Schedule schedule_;
   std::shared_ptr<Network> network_;
+  std::int64_t total_steps_ = 0;
   std::unique_ptr<Optimiser> optimiser_;
 
-  std::int64_t total_steps_ = 0;
   std::int64_t done_ = 0;  ///< optimiser steps
   EpochSums sums_;
   std::string note_;  ///< of the newest epoch, for the progress display

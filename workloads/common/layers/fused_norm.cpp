@@ -226,7 +226,8 @@ class FusedNorm : public torch::autograd::Function<FusedNorm> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight,
                         const Tensor& bias, const std::optional<Tensor>& skip, const Tensor& running_mean,
-                        const Tensor& running_var, std::int64_t after_number) {
+                        const Tensor& running_var, std::int64_t after_number,
+                        const BatchNormOptions& options) {
     const auto after = static_cast<AfterNorm>(after_number);
     const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
     const Tensor added = skip ? skip->contiguous(torch::MemoryFormat::ChannelsLast) : Tensor();
@@ -235,10 +236,10 @@ class FusedNorm : public torch::autograd::Function<FusedNorm> {
       const Tensor moment = moments<Element>(x);
       const auto count = static_cast<double>(x.numel() / x.size(1));
       const Tensor mean = moment[0];
-      const Tensor inverse = torch::rsqrt(moment[1] / count + kNormEpsilon);
-      running_mean.mul_(1 - kNormMomentum).add_(mean.to(real), kNormMomentum);
-      running_var.mul_(1 - kNormMomentum)
-          .add_((moment[1] / std::max(count - 1, 1.0)).to(real), kNormMomentum);
+      const Tensor inverse = torch::rsqrt(moment[1] / count + options.epsilon);
+      running_mean.mul_(1 - options.momentum).add_(mean.to(real), options.momentum);
+      running_var.mul_(1 - options.momentum)
+          .add_((moment[1] / std::max(count - 1, 1.0)).to(real), options.momentum);
       const Tensor wide = weight.to(torch::kFloat64) * inverse;
       const Tensor scale = wide.to(real);
       const Tensor shift = (bias.to(torch::kFloat64) - mean * wide).to(real);
@@ -257,7 +258,8 @@ class FusedNorm : public torch::autograd::Function<FusedNorm> {
     return with_element(saved[0], [&]<class Element>(Element) {
       auto [dx, dweight, dbias, dskip] =
           gradients<Element>(saved[0], saved[1], dy, saved[2], saved[3], saved[4], saved[5], saved[6], after);
-      return torch::autograd::variable_list{dx, dweight, dbias, dskip, Tensor(), Tensor(), Tensor()};
+      return torch::autograd::variable_list{dx,       dweight,  dbias,    dskip,
+                                            Tensor(), Tensor(), Tensor(), Tensor()};
     });
   }
 };
@@ -272,22 +274,22 @@ bool fused_norm_takes(const Tensor& input, AfterNorm after) {
 }
 
 Tensor fused_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
-                  const Tensor& running_var, AfterNorm after, const Tensor& skip) {
+                  const Tensor& running_var, AfterNorm after, const Tensor& skip,
+                  const BatchNormOptions& options) {
   MUSTER_ASSERT(!skip.defined() || after == AfterNorm::relu);
   // autograd takes no undefined tensor for an argument, but an empty optional.
   const std::optional<Tensor> added = skip.defined() ? std::optional(skip) : std::nullopt;
   return FusedNorm::apply(input, weight, bias, added, running_mean, running_var,
-                          static_cast<std::int64_t>(after));
+                          static_cast<std::int64_t>(after), options);
 }
 
 Tensor fused_norm_evaluation(const Tensor& input, const Tensor& weight, const Tensor& bias,
                              const Tensor& running_mean, const Tensor& running_var, AfterNorm after,
-                             const Tensor& skip) {
+                             const Tensor& skip, double epsilon) {
   const auto real = weight.scalar_type();
   const Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
   const Tensor added = skip.defined() ? skip.contiguous(torch::MemoryFormat::ChannelsLast) : skip;
-  const Tensor wide =
-      weight.to(torch::kFloat64) * torch::rsqrt(running_var.to(torch::kFloat64) + kNormEpsilon);
+  const Tensor wide = weight.to(torch::kFloat64) * torch::rsqrt(running_var.to(torch::kFloat64) + epsilon);
   const Tensor shift = (bias.to(torch::kFloat64) - running_mean.to(torch::kFloat64) * wide).to(real);
   const Tensor scale = wide.to(real);
   return with_element(

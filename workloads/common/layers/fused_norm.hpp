@@ -13,12 +13,12 @@ bool fused_norm_takes(const torch::Tensor& input, AfterNorm after);
 /// Training: normalises by the batch's statistics, updates the running ones, differentiable once.
 torch::Tensor fused_norm(const torch::Tensor& input, const torch::Tensor& weight, const torch::Tensor& bias,
                          const torch::Tensor& running_mean, const torch::Tensor& running_var, AfterNorm after,
-                         const torch::Tensor& skip);
+                         const torch::Tensor& skip, const BatchNormOptions& options = {});
 
 /// Evaluation: by the running statistics; no gradient.
 torch::Tensor fused_norm_evaluation(const torch::Tensor& input, const torch::Tensor& weight,
                                     const torch::Tensor& bias, const torch::Tensor& running_mean,
                                     const torch::Tensor& running_var, AfterNorm after,
-                                    const torch::Tensor& skip);
+                                    const torch::Tensor& skip, double epsilon = kNormEpsilon);
 
 }  // namespace muster::workloads

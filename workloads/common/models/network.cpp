@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/layers/convolution.hpp"
+#include "workloads/common/models/airbench94.hpp"
 #include "workloads/common/models/alexnet.hpp"
 #include "workloads/common/models/cifar_resnet.hpp"
 #include "workloads/common/models/cnn.hpp"
@@ -24,6 +25,8 @@ std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed
     return std::make_shared<ResNet9>(options.classes, options.width, true, options.batch_norm);
   if (name == "plain9")
     return std::make_shared<ResNet9>(options.classes, options.width, false, options.batch_norm);
+  if (name == "airbench94")
+    return std::make_shared<Airbench94>(options.classes, options.width, options.batch_norm);
   if (name == "alexnet") return std::make_shared<AlexNet>(options.classes, options.width, options.batch_norm);
   if (name == "cnn") return std::make_shared<Cnn>(options.classes, options.width, seed);
   if (const auto shape = resnet_shape(name)) return std::make_shared<ResNet>(*shape, options);
@@ -42,9 +45,10 @@ std::shared_ptr<Network> build(const NetworkOptions& options, std::uint64_t seed
 
 const std::vector<std::string>& network_names() {
   static const std::vector<std::string> names = [] {
-    std::vector<std::string> all{"resnet9",           "resnet18",          "resnet34", "resnet50", "plain9",
-                                 "alexnet",           "resnet20",          "resnet32", "resnet44", "resnet56",
-                                 "imagenet_resnet18", "imagenet_resnet34", "cnn"};
+    std::vector<std::string> all{"resnet9",  "resnet18",  "resnet34",          "resnet50",
+                                 "plain9",   "alexnet",   "resnet20",          "resnet32",
+                                 "resnet44", "resnet56",  "imagenet_resnet18", "imagenet_resnet34",
+                                 "cnn",      "airbench94"};
     all.insert(all.end(), feature_network_names().begin(), feature_network_names().end());
     return all;
   }();

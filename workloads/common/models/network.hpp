@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "workloads/common/data/image_set.hpp"
 #include "workloads/common/layers/batch_norm.hpp"
 
 namespace muster::workloads {
@@ -21,8 +22,14 @@ class Network : public torch::nn::Module {
   virtual torch::Tensor forward(const torch::Tensor& images) = 0;
   /// From PyTorch's default draws to the network's own, where it has others.
   virtual void adjust_first_weights() {}
+  /// Before a training's first step, for networks whose fixed weights come from the training images;
+  /// `statistics` normalise them.
+  virtual void fit_to(const ImageSet& /*train*/, const ChannelStatistics& /*statistics*/) {}
   /// Before a training pass: which samples it sees, in order, for networks that draw by them.
   virtual void begin_batch(std::span<const std::int64_t> /*samples*/, std::int64_t /*epoch*/) {}
+  /// After a backward pass: makes undefined the gradients of what this epoch, counted from 0, no longer
+  /// trains.
+  virtual void drop_gradients(std::int64_t /*epoch*/) {}
 };
 
 struct NetworkOptions {
@@ -35,8 +42,9 @@ struct NetworkOptions {
 
 /// Names that make_network knows: "resnet9", "resnet18", "resnet34", "resnet50", "plain9" (ResNet-9 without
 /// batch normalisation), "alexnet", "cnn" (the small one of Keras' example), the CIFAR family "resnet20",
-/// "resnet32", "resnet44", "resnet56", with torchvision's stem for ImageNet "imagenet_resnet18" and
-/// "imagenet_resnet34", which are meant for an image_side of 224, and the experts' (see feature_network.hpp).
+/// "resnet32", "resnet44", "resnet56", the fast "airbench94" (see airbench94.hpp), with torchvision's stem
+/// for ImageNet "imagenet_resnet18" and "imagenet_resnet34", which are meant for an image_side of 224, and
+/// the experts' (see feature_network.hpp).
 const std::vector<std::string>& network_names();
 
 /// fp32 on the CPU, in training mode, weights drawn from the seed. Throws Error(config) for an unknown name
