@@ -18,24 +18,6 @@ BATCH = 64
 EPOCHS, SWITCH, PERIOD = 12, 6, 8  # the defaults, written down here a second time
 
 
-RECORD = 1 + 32 * 32 * 3  # bytes of an image in CIFAR-10's binary layout
-HELD_OUT = 3000
-
-
-def with_more_tests(folder: Path) -> Path:
-    """The real images with 3,000 of those for training moved to the test: 1,017 would tell too little."""
-    given = proof.require_data("cifar10-subset") / "cifar-10-batches-bin"
-    train = b"".join((given / f"data_batch_{i}.bin").read_bytes() for i in range(1, 6))
-    cut = len(train) - HELD_OUT * RECORD
-    folder.mkdir(parents=True, exist_ok=True)
-    fifth = cut // RECORD // 5 * RECORD
-    for i in range(5):
-        end = cut if i == 4 else (i + 1) * fifth
-        (folder / f"data_batch_{i + 1}.bin").write_bytes(train[i * fifth : end])
-    (folder / "test_batch.bin").write_bytes(train[cut:] + (given / "test_batch.bin").read_bytes())
-    return folder
-
-
 def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
     """Serial training, the default averages in the same steps, and the source's way."""
     cells = [{"resources.ranks": 1, "batch": BATCH}]
@@ -52,7 +34,11 @@ def write_experiment(file: Path, arguments: argparse.Namespace) -> None:
             }
             for r in RANKS
         ]
-    data = "synthetic" if arguments.only == "bytes" else with_more_tests(file.parent.resolve() / "images")
+    data = (
+        "synthetic"
+        if arguments.only == "bytes"
+        else proof.images_with_more_tests(file.parent.resolve() / "images")
+    )
     parameters = {
         "data.path": f'"{data}"', "width": arguments.width, "epochs": arguments.epochs,
         "average.switch_epoch": arguments.switch,
