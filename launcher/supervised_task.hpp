@@ -57,6 +57,7 @@ struct SupervisedTask {
   std::shared_ptr<FollowedGang> gang;
   bool came_up = true;  ///< its newest start holds up no others
   std::optional<std::chrono::steady_clock::time_point> asked_to_stop;
+  std::optional<std::chrono::steady_clock::time_point> listens_since;
   bool signalled_to_stop = false;
   bool told_to_end = false;
   /// Not none: it ends while others go on, and does not begin again; so does what needs it.
@@ -73,6 +74,11 @@ struct SupervisedTask {
   /// Every rank catches the signal that asks it to stop. A command speaks for itself.
   bool gang_listens() const {
     return task.workload == "exec" || (gang && !gang->progress.last_event().empty());
+  }
+  /// It saves its last, or has: a signal would come while mpirun ends, and be its death.
+  bool gang_is_stopping() const {
+    const std::string event = gang ? gang->progress.last_event() : "";
+    return event == "stopping" || event == "stopped" || event == "finished";
   }
 };
 

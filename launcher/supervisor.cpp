@@ -26,6 +26,9 @@ constexpr auto kLookAtLinesEvery = std::chrono::milliseconds(100);
 /// ever more rarely: of 4,000 starts at once on 1,000 nodes, 2,900 stood still while the nodes were idle.
 constexpr std::size_t kMostStarts = 64;
 
+/// After which a gang that listens has seen the stop file, unless its file system hides it.
+constexpr auto kFileIsFoundWithin = std::chrono::milliseconds(1500);
+
 /// Of an allocation's end: to start ranks, save and end them takes as long.
 constexpr double kLeastUsefulSeconds = 30;
 
@@ -343,8 +346,13 @@ void Supervisor::stop(SupervisedTask& task, Request request) {
     write_durably(AttemptPaths(task.paths.attempt(task.attempt)).stop_request(), "");
     task.asked_to_stop = Clock::now();
   }
-  // A signal ends mpirun and ranks that are still coming up; these find the file.
-  if (!task.signalled_to_stop && task.gang_listens()) {
+  // A signal ends mpirun and ranks that are still coming up. Ranks look for the file; the signal is for a
+  // command, and for file systems that show a new file late.
+  if (task.gang_listens() && !task.listens_since) task.listens_since = Clock::now();
+  const bool overlooked =
+      task.listens_since &&
+      Clock::now() - std::max(*task.listens_since, *task.asked_to_stop) > kFileIsFoundWithin;
+  if (!task.signalled_to_stop && (task.task.workload == "exec" || overlooked) && !task.gang_is_stopping()) {
     allocation_.ask_to_stop(*task.claimant);
     task.signalled_to_stop = true;
   }
@@ -359,6 +367,7 @@ void Supervisor::stop(SupervisedTask& task, Request request) {
 void Supervisor::begin_following(SupervisedTask& task) {
   task.gang = std::make_shared<FollowedGang>(AttemptPaths(task.paths.attempt(task.attempt)));
   task.asked_to_stop.reset();
+  task.listens_since.reset();
   task.signalled_to_stop = false;
   task.told_to_end = false;
   const long known = log_.lines_of_attempt(task.name, task.attempt);
