@@ -58,12 +58,10 @@ TEST_F(CudaModuleTest, RefusesAnNcclThatCannotBeLoaded) {
   EXPECT_THAT(text, HasSubstr("; put its folder on LD_LIBRARY_PATH"));
 }
 
-/// MUSTER_GPU_WHEELS: the folder nvidia/ in the site-packages of an environment with nvidia-nccl-cu13.
 TEST_F(CudaModuleTest, TakesTheNcclOfTheWheelsOnThePath) {
-  const char* wheels = std::getenv("MUSTER_GPU_WHEELS");
-  if (wheels == nullptr || *wheels == '\0')
-    GTEST_SKIP() << "needs MUSTER_GPU_WHEELS, the folder of the GPU wheels";
-  const std::string folder = std::string(wheels) + "/nccl/lib";
+  const std::string folder = MUSTER_GPU_WHEELS "/nccl/lib";
+  if (!std::filesystem::exists(folder))
+    GTEST_SKIP() << "needs the wheel nvidia-nccl-cu13 beside LibTorch: " << folder;
   EXPECT_THAT(print(MUSTER_CUDA_MODULE, folder), ContainsRegex("nccl: 2\\.[0-9]+\\.[0-9]+ from " + folder));
 }
 
