@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 
 #include "tests/support/processes.hpp"
@@ -31,9 +32,11 @@ class NvmlTest : public ::testing::Test {
         {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER}, {"FAKE_NVML_GPUS", gpus}, {"FAKE_NVML_SLICES", slices}};
     std::vector<std::string> argv{MUSTER_PRINT_GPUS};
     argv.insert(argv.end(), names.begin(), names.end());
-    testing::Process program(argv, {environment, {}, folder_ / "out", {}});
+    const std::filesystem::path out = folder_ / "out";
+    std::filesystem::remove(out);
+    testing::Process program(argv, {environment, {}, out, {}});
     EXPECT_EQ(program.wait(), 0);
-    return testing::text_of(folder_ / "out");
+    return testing::text_of(out);
   }
   testing::TemporaryFolder folder_;
 };
