@@ -8,6 +8,7 @@ foreach(program muster muster-shim muster-runner)
 endforeach()
 install(TARGETS muster_core ARCHIVE DESTINATION lib/muster FILE_SET HEADERS DESTINATION include/muster)
 install(FILES "${PROJECT_SOURCE_DIR}/runner/workload.hpp" "${PROJECT_SOURCE_DIR}/runner/communicator.hpp"
+  "${PROJECT_SOURCE_DIR}/runner/device_communicator.hpp"
   DESTINATION include/muster/runner)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/experiments" DESTINATION share/muster OPTIONAL)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/results/python/muster_results" DESTINATION share/muster/python OPTIONAL

@@ -191,4 +191,10 @@ std::string binding_summary(const std::vector<RankBinding>& ranks) {
   return text;
 }
 
+bool has_unseen_gpus(const std::vector<RankBinding>& ranks) {
+  return std::ranges::any_of(ranks, [](const RankBinding& rank) {
+    return std::ranges::any_of(rank.gpus, [](const BoundGpu& gpu) { return !gpu.seen; });
+  });
+}
+
 }  // namespace muster

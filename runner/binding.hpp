@@ -52,6 +52,9 @@ BindingVerdict judge_binding(const std::vector<RankBinding>& ranks);
 /// "binding: 4 ranks on 2 hosts, 8 CPUs, 4 GPUs"; ", 2 GPUs for up to 2 ranks each (mps)".
 std::string binding_summary(const std::vector<RankBinding>& ranks);
 
+/// Whether GPUs were handed out that no driver shows, on any rank: a rehearsal on a machine without them.
+bool has_unseen_gpus(const std::vector<RankBinding>& ranks);
+
 std::string rank_binding_to_json(const RankBinding& rank);
 RankBinding rank_binding_from_json(const std::string& text);
 /// What binding.json holds.

@@ -44,6 +44,14 @@ void require_ranks(const Task& task, const MpiSession& session) {
               "start it as `mpirun -n " + std::to_string(task.resources.ranks) + " muster-runner ...`");
 }
 
+[[noreturn]] void end_gang(MpiSession* session, const std::filesystem::path& attempt_folder,
+                           const Error& failure) {
+  report_failure(failure, attempt_folder, session != nullptr ? session->rank() : launch_place().host_rank);
+  const int code = static_cast<int>(failure.code());
+  if (session != nullptr) session->abort(code);
+  std::_Exit(code);
+}
+
 Outcome run_workload(MpiSession& session, const std::filesystem::path& task_folder, int attempt,
                      const Task& task, const DevicePlan& plan) {
   require_ranks(task, session);
@@ -51,12 +59,18 @@ Outcome run_workload(MpiSession& session, const std::filesystem::path& task_fold
     throw Error(ExitCode::workload, "workload '" + task.workload + "' has no plugin that ranks could load",
                 "start its command itself; the launcher does so for exec");
   auto control = session.world();
-  const std::vector<RankBinding> ranks =
-      prove_binding(*control, own_binding(session.rank(), plan, task.resources),
-                    AttemptPaths(TaskPaths(task_folder).attempt(attempt)).binding());
+  const std::filesystem::path attempt_folder = TaskPaths(task_folder).attempt(attempt);
+  const std::vector<RankBinding> ranks = prove_binding(
+      *control, own_binding(session.rank(), plan, task.resources), AttemptPaths(attempt_folder).binding());
   const WorkloadPlugin& plugin = load_plugin(task.plugin);
-  TaskContext context(task_folder, attempt, task, plan.device, session.world(), std::move(control),
-                      GpuMetrics::of_gang(ranks, session.rank()), deadline());
+  Device device = plan.device;
+  const bool rehearses = device.kind == Device::Kind::cuda && has_unseen_gpus(ranks);
+  if (rehearses) device.kind = Device::Kind::cpu;
+  TaskContext context(
+      task_folder, attempt, task, device, session.world(), std::move(control),
+      GpuMetrics::of_gang(ranks, session.rank()),
+      [&](const Error& failure) { end_gang(&session, attempt_folder, failure); }, deadline());
+  if (rehearses) context.log("no driver shows the GPUs that were declared: computing on CPUs");
   Outcome outcome = Outcome::finished;
   {
     const auto workload = plugin.create();
@@ -81,11 +95,7 @@ int run_gang_task(const std::filesystem::path& task_folder, int attempt) {
     session.reset();
     return static_cast<int>(outcome == Outcome::stopped ? ExitCode::stopped : ExitCode::ok);
   } catch (...) {
-    const Error failure = current_failure();
-    report_failure(failure, attempt_folder, session != nullptr ? session->rank() : launch_place().host_rank);
-    const int code = static_cast<int>(failure.code());
-    if (session != nullptr) session->abort(code);
-    std::_Exit(code);
+    end_gang(session.get(), attempt_folder, current_failure());
   }
 }
 

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "core/durable_file.hpp"
+#include "core/error.hpp"
 #include "core/run_paths.hpp"
 #include "core/unix_time.hpp"
+#include "runner/cuda/load_module.hpp"
 #include "runner/stop_signals.hpp"
 
 namespace muster {
@@ -32,7 +35,7 @@ std::unique_ptr<MetricSinkOptions> sink_options(const std::filesystem::path& tas
 TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task task, Device device,
                          std::unique_ptr<QueuedCommunicator> communicator,
                          std::unique_ptr<QueuedCommunicator> control, std::unique_ptr<GpuMetrics> gpus,
-                         std::optional<double> deadline)
+                         std::function<void(const Error&)> gpu_lost, std::optional<double> deadline)
     : task_folder_(std::move(task_folder)),
       attempt_(attempt),
       task_(std::move(task)),
@@ -41,6 +44,7 @@ TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task ta
       communicator_(std::move(communicator)),
       control_(std::move(control)),
       gpus_(std::move(gpus)),
+      gpu_lost_(std::move(gpu_lost)),
       fence_(task_folder_, attempt),
       policy_(task_.policy, deadline, unix_now()),
       began_(unix_now()) {
@@ -71,6 +75,25 @@ TaskContext::TaskContext(std::filesystem::path task_folder, int attempt, Task ta
       .log = [this](const std::string& line) { log(line); }});
   // The folders are there for every rank.
   control_->barrier();
+}
+
+DeviceCommunicator* TaskContext::device_communicator() {
+  const bool own_gpus = device_.kind == Device::Kind::cuda && !task_.resources.shares_gpus();
+  if (!own_gpus || control_->size() == 1 || std::exchange(gpus_connected_, true))
+    return device_communicator_.get();
+  const CudaModule* cuda = nullptr;
+  try {
+    cuda = &load_cuda_module_everywhere(*control_, cuda_module_file(), device_.index);
+  } catch (const Error& error) {
+    log(std::string("GPUs exchange through host memory, which is slower: ") + error.what());
+    return nullptr;
+  }
+  DeviceCommunicatorOptions options;
+  options.device = device_.index;
+  options.lost = gpu_lost_;
+  device_communicator_ = cuda->connect(*control_, options);
+  log("GPUs exchange through NCCL " + cuda->describe_nccl());
+  return device_communicator_.get();
 }
 
 AfterStep TaskContext::after_step(const Progress& progress) {

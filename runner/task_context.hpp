@@ -20,14 +20,17 @@ namespace muster {
 class TaskContext final : public Context {
  public:
   /// `communicator` is the workload's, `control` the runner's own. `gpus`: null where there are none to read.
-  /// `deadline`: unix time. Throws Error(storage) and Error(busy).
+  /// `gpu_lost` is what DeviceCommunicatorOptions::lost does. `deadline`: unix time. Throws Error(storage)
+  /// and Error(busy).
   TaskContext(std::filesystem::path task_folder, int attempt, Task task, Device device,
               std::unique_ptr<QueuedCommunicator> communicator, std::unique_ptr<QueuedCommunicator> control,
-              std::unique_ptr<GpuMetrics> gpus, std::optional<double> deadline);
+              std::unique_ptr<GpuMetrics> gpus, std::function<void(const Error&)> gpu_lost,
+              std::optional<double> deadline);
 
   const Task& task() const override { return task_; }
   Communicator& communicator() override { return *communicator_; }
   const Device& device() const override { return device_; }
+  DeviceCommunicator* device_communicator() override;
   Metrics& metrics() override { return *metrics_; }
   Checkpoints& checkpoints() override { return *checkpoints_; }
   const std::filesystem::path& artifacts() const override { return artifacts_; }
@@ -52,6 +55,9 @@ class TaskContext final : public Context {
   std::unique_ptr<QueuedCommunicator> communicator_;
   std::unique_ptr<QueuedCommunicator> control_;
   std::unique_ptr<GpuMetrics> gpus_;  // Null: there are none to read.
+  std::function<void(const Error&)> gpu_lost_;
+  bool gpus_connected_ = false;  // Or tried to.
+  std::unique_ptr<DeviceCommunicator> device_communicator_;
   Fence fence_;
   std::unique_ptr<EventLog> events_;  // Rank 0's.
   std::unique_ptr<TaskMetrics> metrics_;

@@ -18,11 +18,12 @@
 #include "core/task.hpp"
 #include "core/workload_schema.hpp"
 #include "runner/communicator.hpp"
+#include "runner/device_communicator.hpp"
 
 namespace muster {
 
 /// Raised whenever this header or one that it includes changes in a way that a compiled plugin would notice.
-inline constexpr int kWorkloadAbi = 2;
+inline constexpr int kWorkloadAbi = 3;
 
 /// Where this rank computes. The CPU set is already bound.
 struct Device {
@@ -92,6 +93,10 @@ class Context {
   virtual const Task& task() const = 0;
   virtual Communicator& communicator() = 0;
   virtual const Device& device() const = 0;
+  /// Between the ranks' GPUs, without a way through host memory; the same one at every call. Null where ranks
+  /// have none, share them, or are alone, and where they cannot be connected: the log says why. The first
+  /// call is collective.
+  virtual DeviceCommunicator* device_communicator() = 0;
   virtual Metrics& metrics() = 0;
   virtual Checkpoints& checkpoints() = 0;
   virtual const std::filesystem::path& artifacts() const = 0;  ///< for files worth keeping; rank 0 makes them

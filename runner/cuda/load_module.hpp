@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "runner/comm/queued_communicator.hpp"
 #include "runner/cuda/module.hpp"
 
 namespace muster {
@@ -13,5 +14,11 @@ std::filesystem::path cuda_module_file();
 /// Loads it for the rest of the process's life. Throws Error(workload) where the file is missing, needs a
 /// library that is not there, or has another ABI.
 const CudaModule& load_cuda_module(const std::filesystem::path& file);
+
+/// The same on every rank, ready to connect their GPUs; `device` is this rank's. Every rank must call this.
+/// Throws the same Error on every rank where one has no module, no NCCL or no such device: Error(workload),
+/// Error(resources).
+const CudaModule& load_cuda_module_everywhere(QueuedCommunicator& control, const std::filesystem::path& file,
+                                              int device);
 
 }  // namespace muster

@@ -39,7 +39,14 @@ RULES = {
     "launcher": Layer(("launcher/", "slurm/", "results/", "core/"), (MPI, HDF5, TORCH, CUDA)),
     "runner": Layer(("runner/", "results/", "core/"), (TORCH,)),
     "workloads": Layer(
-        ("workloads/", "runner/workload.hpp", "runner/communicator.hpp", "core/"), (MPI, HDF5)
+        (
+            "workloads/",
+            "runner/workload.hpp",
+            "runner/communicator.hpp",
+            "runner/device_communicator.hpp",
+            "core/",
+        ),
+        (MPI, HDF5),
     ),
 }
 # Headers that other folders include show none of these.

@@ -216,6 +216,25 @@ TEST(Gang, KeepsAReportOfWhatItComputesOn) {
                            "\"uuid\": \"GPU-fake-0\"", "\"gpus_on_host\": 4"})
     EXPECT_TRUE(contains(report, part)) << part << "\n" << report;
   EXPECT_TRUE(contains(folder.log(1), "binding: 2 ranks on 1 host, ")) << folder.log(1);
+  // GPUs that only NVML shows: no rank can connect them, and all go on.
+  EXPECT_TRUE(contains(folder.log(1), "GPUs exchange through host memory, which is slower: "))
+      << folder.log(1);
+  EXPECT_TRUE(contains(folder.log(1), "counting on GPUs of their own")) << folder.log(1);
+}
+
+TEST(Gang, ComputesOnCpusWhereDeclaredGpusAreNotThere) {
+  TaskFolder folder(2);
+  folder.task.resources.gpus_per_rank = 1;
+  folder.write();
+  ASSERT_EQ(run_gang(folder, 1,
+                     {{"CUDA_VISIBLE_DEVICES", "0,1"},
+                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                      {"FAKE_NVML_GPUS", "0"}}),
+            0)
+      << folder.log(1);
+  EXPECT_TRUE(contains(folder.log(1), "no driver shows the GPUs that were declared: computing on CPUs"))
+      << folder.log(1);
+  EXPECT_FALSE(contains(folder.log(1), "counting on GPUs")) << folder.log(1);
 }
 
 TEST(Gang, RefusesTwoRanksOnOneGpuAndOneThatIsMissing) {

@@ -81,7 +81,8 @@ class MemoryContext : public Context, public Checkpoints {
 
   const Task& task() const override { return task_; }
   Communicator& communicator() override { return communicator_; }
-  const Device& device() const override { return device_; }
+  const Device& device() const override { return computes_on; }
+  DeviceCommunicator* device_communicator() override { return between_gpus; }
   Metrics& metrics() override { return recorded; }
   Checkpoints& checkpoints() override { return *this; }
   const std::filesystem::path& artifacts() const override { return folder_; }
@@ -110,6 +111,8 @@ class MemoryContext : public Context, public Checkpoints {
     return loaded;
   }
 
+  Device computes_on;
+  DeviceCommunicator* between_gpus = nullptr;
   MemoryMetrics recorded;
   std::vector<std::string> lines;
   Progress newest;
@@ -123,7 +126,6 @@ class MemoryContext : public Context, public Checkpoints {
   Communicator& communicator_;
   std::filesystem::path folder_;
   std::function<AfterStep(std::int64_t)> after_;
-  Device device_;
 };
 
 }  // namespace muster::workloads

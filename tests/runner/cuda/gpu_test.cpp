@@ -15,7 +15,6 @@
 #include "core/error.hpp"
 #include "core/nvml.hpp"
 #include "runner/comm/mpi_session.hpp"
-#include "runner/cuda/connect_gpus.hpp"
 #include "runner/cuda/load_module.hpp"
 
 namespace muster {
@@ -53,7 +52,7 @@ class Gpu : public ::testing::Test {
     DeviceCommunicatorOptions options;
     options.patience_seconds = patience_seconds;
     options.lost = [this](const Error& error) { lost_ = error.problem(); };
-    return connect_gpus(*control, module_file(), options);
+    return load_cuda_module_everywhere(*control, module_file(), options.device).connect(*control, options);
   }
 
   template <typename T>

@@ -53,6 +53,9 @@ class Counting final : public Workload {
       read(*checkpoint->own, "own", own);
       context.log("counting goes on at step " + checkpoint->metadata.at("step"));
     }
+    if (context.device().kind == Device::Kind::cuda)
+      context.log(context.device_communicator() ? "counting on linked GPUs"
+                                                : "counting on GPUs of their own");
     while (step < steps) {
       ++step;
       std::this_thread::sleep_for(pause);
