@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # The recipe of experiments/cifar10_fast.toml beside the same in PyTorch: accuracy and images a second.
-"""Both sides on the CPU, a core each, at the same time; narrower, on fewer images than the experiment."""
+"""On the CPU, a core each, at the same time; narrower, on fewer images than the experiment. With --gpu as the
+experiment is, on one GPU, one after the other."""
 
 from __future__ import annotations
 
@@ -43,15 +44,20 @@ def side_by_side(
 ) -> list[dict[str, float]]:
     """Ours and PyTorch's last row of one seed."""
     experiment = folder / f"fast-{seed}.toml"
-    proof.write_cells(experiment, "ddp", parameters(arguments, data), [{"seed": seed}])
+    gpu = "gpus_per_rank = 1" if arguments.gpu else ""
+    proof.write_cells(experiment, "ddp", parameters(arguments, data), [{"seed": seed}], gpu)
     command = [
         proof.PEERS_PYTHON, proof.PEERS / "airbench94.py", data, "--seed", seed, "--epochs", arguments.epochs,
         "--batch", arguments.batch, "--width", arguments.width,
+        "--device", "cuda" if arguments.gpu else "cpu",
     ]  # fmt: skip
+    if arguments.gpu:
+        proof.muster_run(experiment, folder)
     with subprocess.Popen(
         [str(c) for c in command], text=True, stdout=subprocess.PIPE, env=proof.environment()
     ) as peer:
-        proof.muster_run(experiment, folder)
+        if not arguments.gpu:
+            proof.muster_run(experiment, folder)
         said, _ = peer.communicate()
     if peer.returncode != 0:
         sys.exit(f"the peer ended with exit status {peer.returncode}")
@@ -67,10 +73,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="CIFAR-10's binary layout (else the real subset)")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--gpu", action="store_true", help="both on one GPU, in the experiment's own size")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--width", type=float)
     arguments = parser.parse_args()
+    epochs, batch, width = (10, 1024, 1.0) if arguments.gpu else (8, 256, 0.5)
+    arguments.epochs = arguments.epochs or epochs
+    arguments.batch = arguments.batch or batch
+    arguments.width = arguments.width or width
     proof.require_peers()
     verdict = proof.Verdict()
     accuracy: list[list[float]] = [[], []]

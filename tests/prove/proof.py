@@ -107,14 +107,15 @@ def given(task: Path) -> dict[str, str]:
 
 
 def write_cells(
-    file: Path, workload: str, parameters: dict[str, object], cells: list[dict[str, object]]
+    file: Path, workload: str, parameters: dict[str, object], cells: list[dict[str, object]],
+    resources: str = "",
 ) -> None:
     """An experiment of the cells, on as many CPUs as there are; values as TOML spells them."""
     lines = ["{ " + ", ".join(f'"{key}" = {value}' for key, value in cell.items()) + " }," for cell in cells]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         f'name = "{file.stem}"\nworkload = "{workload}"\n'
-        "[resources]\ncpus_per_rank = 1\noversubscribe = true\n[parameters]\n"
+        f"[resources]\ncpus_per_rank = 1\noversubscribe = true\n{resources}\n[parameters]\n"
         + "".join(f"{key} = {value}\n" for key, value in parameters.items())
         + "[matrix]\ninclude = [\n" + "\n".join(lines) + "\n]\n"
     )  # fmt: skip

@@ -97,10 +97,12 @@ class FusionTrainingTest : public ::testing::Test {
     MemoryMetrics metrics;  ///< rank 0's
   };
   Result train(int ranks, const Task& t, const std::string& place,
-               const std::function<AfterStep(std::int64_t)>& after = {}) const {
+               const std::function<AfterStep(std::int64_t)>& after = {}, const Device& device = {}) const {
     Result result;
     on_ranks(ranks, [&](Communicator& communicator) {
       MemoryContext context(t, communicator, folder_ / place, after);
+      context.computes_on = device;
+      context.computes_on.index = communicator.rank();
       const Outcome outcome = train_fusion(context);
       if (communicator.rank() == 0) result = {outcome, context.recorded};
     });

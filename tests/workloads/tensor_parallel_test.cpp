@@ -179,7 +179,7 @@ torch::Tensor outputs_of(const fs::path& weights, Task t, int ranks, const torch
   torch::Tensor outputs;
   on_ranks(ranks, [&](Communicator& communicator) {
     const torch::NoGradGuard no_grad;
-    ExactStrategy strategy(read_tensor_parallel_options(t));
+    ExactStrategy strategy(read_tensor_parallel_options(t), nullptr);
     strategy.data_ranks(communicator);
     const auto network = strategy.network(options, parameters);
     network->eval();

@@ -109,13 +109,12 @@ Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& bat
   MUSTER_ASSERT(batch > 0);
   const torch::NoGradGuard no_grad;
   const Evaluating evaluating(network);
-  const auto device = network.parameters().front().device();
   const ShardRange shard = evaluation_shard(set.size(), communicator ? communicator->rank() : 0,
                                             communicator ? communicator->size() : 1);
   EvaluationSums sums(classes);
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += batch) {
     const std::int64_t end = std::min(begin + batch, shard.end);
-    sums.add(logits_over(network, batches.evaluation_batch(set, begin, end).to(device), views),
+    sums.add(logits_over(network, batches.evaluation_batch(set, begin, end), views),
              set.labels.slice(0, begin, end));
   }
   return sums.over_all_ranks(communicator);

@@ -70,8 +70,8 @@ class Evaluating {
 };
 
 /// Every sample of the set once, over all ranks: each takes its shard, and counts are summed. Every rank must
-/// call this and gets the same result. The network is put into evaluation mode and back. `communicator` may
-/// be null: alone. A NaN in the logits shows as a loss of NaN.
+/// call this and gets the same result. The network is put into evaluation mode and back; the set's
+/// images are where it is. `communicator` may be null: alone. A NaN in the logits shows as a loss of NaN.
 Evaluation evaluate(Network& network, const ImageSet& set, const BatchMaker& batches, std::int64_t classes,
                     std::int64_t batch, Communicator* communicator,
                     EvaluationViews views = EvaluationViews::none);

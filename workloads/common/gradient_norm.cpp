@@ -1,17 +1,22 @@
 #include "workloads/common/gradient_norm.hpp"
 
 #include <cmath>
+#include <numeric>
 
 namespace muster::workloads {
 
 double gradient_norm(const std::vector<torch::Tensor>& parameters) {
   const torch::NoGradGuard no_grad;
-  double squares = 0;
+  std::vector<torch::Tensor> squares;
   for (const torch::Tensor& parameter : parameters) {
     const torch::Tensor& gradient = parameter.grad();
-    if (gradient.defined()) squares += gradient.to(torch::kFloat64).square().sum().item<double>();
+    if (gradient.defined()) squares.push_back(gradient.to(torch::kFloat64).square().sum());
   }
-  return std::sqrt(squares);
+  if (squares.empty()) return 0;
+  // Together: a GPU is waited for once.
+  const torch::Tensor all = torch::stack(squares).cpu();
+  const auto* value = all.const_data_ptr<double>();
+  return std::sqrt(std::accumulate(value, value + all.numel(), 0.0));
 }
 
 ClippedNorm clip_gradients(const std::vector<torch::Tensor>& parameters, double limit) {

@@ -1,6 +1,8 @@
 #include "workloads/common/sgd.hpp"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "core/error.hpp"
 #include "workloads/common/kernels/kernels.hpp"
@@ -48,8 +50,41 @@ Sgd::Sgd(NamedTensors parameters, const SgdOptions& options, std::vector<double>
     momentum_.emplace_back("momentum." + name, torch::zeros_like(parameter));
 }
 
+double Sgd::decay_of(std::size_t i) const {
+  const bool decays = parameters_[i].second.dim() > 1 || options_.decay_vectors;
+  return decays ? options_.weight_decay / rate_factors_[i] : 0;
+}
+
+/// A few kernels in all, one a group of parameters that share rate and decay.
+void Sgd::step_fused(double rate) {
+  struct Group {
+    std::vector<torch::Tensor> weights, gradients, momenta;
+  };
+  std::map<std::pair<double, double>, Group> groups;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const torch::Tensor& weight = parameters_[i].second;
+    if (!weight.grad().defined()) continue;
+    Group& group = groups[{rate_factors_[i], decay_of(i)}];
+    group.weights.push_back(weight);
+    group.gradients.push_back(weight.grad().contiguous());
+    if (!momentum_.empty()) group.momenta.push_back(momentum_[i].second);
+  }
+  for (auto& [shared, group] : groups) {
+    const auto& [factor, decay] = shared;
+    at::_fused_sgd_(group.weights, group.gradients, group.momenta, decay, options_.momentum, rate * factor,
+                    /*dampening=*/0, options_.nesterov, /*maximize=*/false, steps_ == 0);
+    // Working copies go by the version, and not every LibTorch counts this as a change.
+    for (const torch::Tensor& weight : group.weights) weight.unsafeGetTensorImpl()->bump_version();
+  }
+}
+
 void Sgd::step(double rate) {
   const torch::NoGradGuard no_grad;
+  if (!parameters_.empty() && !parameters_.front().second.is_cpu()) {
+    step_fused(rate);
+    ++steps_;
+    return;
+  }
   const bool first = steps_ == 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     auto& parameter = parameters_[i].second;
@@ -58,18 +93,8 @@ void Sgd::step(double rate) {
     const auto momentum = momentum_.empty() ? torch::Tensor() : momentum_[i].second;
     const double factor = rate_factors_[i];
     const double own_rate = rate * factor;
-    const double decay = parameter.dim() > 1 || options_.decay_vectors ? options_.weight_decay / factor : 0;
+    const double decay = decay_of(i);
     MUSTER_ASSERT(parameter.is_contiguous());
-    if (!parameter.is_cpu()) {
-      auto g = gradient.add(parameter, decay);
-      if (momentum.defined()) {
-        const auto m = momentum;
-        m.mul_(first ? 0 : options_.momentum).add_(g);
-        g = options_.nesterov ? g.add(m, options_.momentum) : m;
-      }
-      parameter.sub_(g, own_rate);
-      continue;
-    }
     if (parameter.scalar_type() == torch::kFloat64) {
       update(parameter, gradient, momentum, typed<double>(own_rate, options_, decay, first),
              kernels().sgd_f64);

@@ -26,6 +26,9 @@ class Sgd : public Optimiser {
   const NamedTensors& state() const override { return momentum_; }
 
  private:
+  void step_fused(double rate);
+  double decay_of(std::size_t i) const;
+
   NamedTensors momentum_;
   SgdOptions options_;
   std::vector<double> rate_factors_;  ///< one a parameter

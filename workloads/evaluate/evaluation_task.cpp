@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "core/weights/weights_file.hpp"
+#include "workloads/common/compute_device.hpp"
 #include "workloads/common/data/augmentation.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
@@ -103,6 +104,7 @@ void evaluate_weights(Context& context) {
   const Parameters& values = context.task().parameters;
   const auto text = [&](const char* name) { return values.at(name).as_string(); };
   const auto begin = std::chrono::steady_clock::now();
+  const torch::Device device = compute_device(context.device());
   torch::set_num_threads(context.device().threads);
   context.metrics().declare(tables());
 
@@ -127,6 +129,8 @@ void evaluate_weights(Context& context) {
   rules.may_be_unfilled = texts_of(values.at("may_be_unfilled"), "may_be_unfilled");
   context.log(file.path().string() + " (" + to_string(file.format()) +
               "): " + load_weights(*network, file, rules).summary());
+  network->to(device);
+  const ImageSet images = (test ? data.test : data.train).on(device);
   const BatchMaker batches(
       text("normalise") == "imagenet" ? kImageNetStatistics : channel_statistics(data.train),
       precision.images, 0, {0, false, 0});
@@ -134,8 +138,8 @@ void evaluate_weights(Context& context) {
 
   context.communicator().barrier();
   const auto started = std::chrono::steady_clock::now();
-  const Evaluation result = evaluate(*network, test ? data.test : data.train, batches, data.classes,
-                                     values.at("batch").as_int(), &context.communicator());
+  const Evaluation result =
+      evaluate(*network, images, batches, data.classes, values.at("batch").as_int(), &context.communicator());
   const double seconds = seconds_since(started);
   if (!std::isfinite(result.loss)) {
     throw Error(ExitCode::diverged, "the loss of these weights is not finite",

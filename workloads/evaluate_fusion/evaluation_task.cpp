@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "workloads/common/compute_device.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/formatted.hpp"
@@ -147,6 +148,7 @@ WorkloadSchema evaluate_fusion_schema() {
 void evaluate_fusion(Context& context) {
   const Parameters& values = context.task().parameters;
   Communicator& communicator = context.communicator();
+  const torch::Device device = compute_device(context.device());
   torch::set_num_threads(context.device().threads);
 
   const std::string folder = values.at("fusion_folder").as_string();
@@ -174,19 +176,23 @@ void evaluate_fusion(Context& context) {
   for (const std::string& path : given) singles.push_back(look_at_expert(path, data.classes));
   if (!control.empty()) singles.push_back(look_at_expert(control, data.classes));
 
+  const ImageSet test = data.test.on(device);
   const auto network = load_components(folder, description, precision.parameters);
+  network->to(device);
   std::vector<std::shared_ptr<FeatureNetwork>> networks;
-  for (const ExpertFile& file : singles)
+  for (const ExpertFile& file : singles) {
     networks.push_back(load_expert(file, data.classes, precision.parameters));
+    networks.back()->to(device);
+  }
   communicator.barrier();
   const auto started = std::chrono::steady_clock::now();
   const std::int64_t batch = values.at("batch").as_int();
   Results results;
-  results.fusion = evaluate_fused(*network, data.test, batches_of(description.experts.front()), data.classes,
+  results.fusion = evaluate_fused(*network, test, batches_of(description.experts.front()), data.classes,
                                   batch, &communicator);
   for (std::size_t i = 0; i < networks.size(); ++i) {
     const Evaluation one =
-        evaluate(*networks[i], data.test, batches_of(singles[i]), data.classes, batch, &communicator);
+        evaluate(*networks[i], test, batches_of(singles[i]), data.classes, batch, &communicator);
     if (i < given.size()) {
       results.before.push_back(one);
     } else {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "workloads/common/compute_device.hpp"
 #include "workloads/common/data/split_folder.hpp"
 #include "workloads/common/expert_files.hpp"
 #include "workloads/common/image_training/best_weights.hpp"
@@ -101,6 +102,7 @@ WorkloadSchema experts_schema() {
 }
 
 Outcome train_expert(Context& context) {
+  compute_device(context.device());
   const Task& task = context.task();
   ImageParameters parameters = read_image_parameters(task);
   require_even_batch(parameters, context.communicator().size());

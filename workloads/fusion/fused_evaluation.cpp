@@ -10,7 +10,6 @@ FusedEvaluation evaluate_fused(FusionNetwork& network, const ImageSet& set, cons
                                std::int64_t classes, std::int64_t batch, Communicator* communicator) {
   const torch::NoGradGuard no_grad;
   const Evaluating evaluating(network);
-  const auto device = network.parameters().front().device();
   const ShardRange shard = evaluation_shard(set.size(), communicator ? communicator->rank() : 0,
                                             communicator ? communicator->size() : 1);
   EvaluationSums global(classes), fused(classes), experts_mean(classes);
@@ -18,7 +17,7 @@ FusedEvaluation evaluate_fused(FusionNetwork& network, const ImageSet& set, cons
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += batch) {
     const std::int64_t end = std::min(begin + batch, shard.end);
     const torch::Tensor labels = set.labels.slice(0, begin, end);
-    const FusionLogits logits = network.forward(batches.evaluation_batch(set, begin, end).to(device));
+    const FusionLogits logits = network.forward(batches.evaluation_batch(set, begin, end));
     global.add(logits.global, labels);
     fused.add(logits.both_paths(), labels);
     experts_mean.add(logits.experts_mean(), labels);

@@ -10,6 +10,7 @@
 
 #include "core/counted.hpp"
 #include "core/error.hpp"
+#include "workloads/common/compute_device.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/data/mixing.hpp"
 #include "workloads/common/data/split_folder.hpp"
@@ -64,12 +65,15 @@ FusionDescription described(const FusionParameters& parameters, std::int64_t cla
 }
 
 std::unique_ptr<FusionNetwork> with_trained_experts(const FusionDescription& description,
-                                                    const FusionParameters& parameters) {
+                                                    const FusionParameters& parameters,
+                                                    torch::Device device) {
   std::vector<std::shared_ptr<FeatureNetwork>> experts;
   for (const ExpertFile& file : description.experts)
     experts.push_back(load_expert(file, description.classes, parameters.precision.parameters));
-  return std::make_unique<FusionNetwork>(std::move(experts), description.fusion, description.options,
-                                         description.classes, parameters.seed);
+  auto network = std::make_unique<FusionNetwork>(std::move(experts), description.fusion, description.options,
+                                                 description.classes, parameters.seed);
+  network->to(device);
+  return network;
 }
 
 ScheduleOptions scaled(ScheduleOptions options, const FusionParameters& parameters, std::int64_t d) {
@@ -93,18 +97,22 @@ FusionTraining::FusionTraining(Context& context, const FusionParameters& paramet
     : context_(context),
       communicator_(context.communicator()),
       parameters_(parameters),
+      device_(compute_device(context.device())),
+      collectives_(communicator_, device_.is_cpu() ? nullptr : context.device_communicator()),
       data_(load_fusion_data(parameters_)),
       sampler_(data_.train.size(), parameters_.batch, parameters_.seed, communicator_.rank(),
                communicator_.size()),
       batches_(data_.statistics, parameters_.precision.images, parameters_.seed, parameters_.augmentation),
       description_(described(parameters_, data_.classes, data_.statistics)),
-      network_(with_trained_experts(description_, parameters_)),
+      network_(with_trained_experts(description_, parameters_, device_)),
       experts_schedule_(parameters_.experts_schedule),
       fusion_schedule_(scaled(parameters_.fusion_schedule, parameters_, network_->fusion().fused_width())),
       experts_optimiser_(parameters_of(*network_, true), {.weight_decay = parameters_.weight_decay}),
       fusion_optimiser_(parameters_of(*network_, false), {.weight_decay = parameters_.weight_decay}),
       total_steps_(parameters_.epochs * sampler_.steps_per_epoch()) {
   torch::set_num_threads(context.device().threads);
+  data_.train = data_.train.on(device_);
+  data_.validation = data_.validation.on(device_);
   begin_or_resume();
 }
 
@@ -132,11 +140,11 @@ void FusionTraining::begin_or_resume() {
       exchange.buckets = bucket_assignment_from(buckets->second, network_->parameters().size());
     context_.log("resumed after step " + std::to_string(done_) + " of " + std::to_string(total_steps_));
   } else {
-    broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
+    broadcast_from_first(collectives_, tensors_of(named_tensors(*network_)));
   }
   experts_optimiser_.set_steps(done_);
   fusion_optimiser_.set_steps(done_);
-  exchange_ = std::make_unique<GradientExchange>(communicator_, network_->parameters(), exchange);
+  exchange_ = std::make_unique<GradientExchange>(collectives_, network_->parameters(), exchange);
   context_.metrics().declare(fusion_metric_tables(description_.experts.size()));
   describe();
 }
@@ -152,8 +160,9 @@ void FusionTraining::describe() const {
                data_.name + "'s hold-out to train on, " + std::to_string(data_.validation.size()) +
                " more to choose the best epoch by");
   context_.log("batch " + std::to_string(parameters_.batch) + " over " +
-               counted(communicator_.size(), "rank") + ", " + counted(sampler_.steps_per_epoch(), "step") +
-               " an epoch, " + counted(parameters_.epochs, "epoch"));
+               counted(communicator_.size(), "rank") + (device_.is_cpu() ? ", " : " on GPUs, ") +
+               counted(sampler_.steps_per_epoch(), "step") + " an epoch, " +
+               counted(parameters_.epochs, "epoch"));
 }
 
 FusionStep FusionTraining::step() {
@@ -175,7 +184,7 @@ FusionStep FusionTraining::step() {
   fusion_optimiser_.clear_gradients();
   network_->begin_batch(samples, epoch);
   const FusionLogits logits = network_->forward(batch.images);
-  const Tensor targets = batch.targets.to(logits.global.scalar_type());
+  const Tensor targets = batch.targets.to(device_, logits.global.scalar_type());
   std::vector<Tensor> losses{torch::cross_entropy_loss(logits.global, targets)};
   for (const Tensor& own : logits.experts) losses.push_back(torch::cross_entropy_loss(own, targets));
   Tensor individual = losses[1];
@@ -199,11 +208,17 @@ FusionStep FusionTraining::step() {
 }
 
 std::vector<double> FusionTraining::backward(const std::vector<Tensor>& losses) {
-  // The means travel while the backward pass runs, and all ranks judge the same numbers.
+  // All ranks judge the same numbers.
   std::vector<double> means;
-  for (const Tensor& loss : losses) means.push_back(loss.item<double>() / communicator_.size());
-  const PendingWork summed = communicator_.all_reduce(means.data(), means.size(), DType::f64, ReduceOp::sum);
+  PendingWork summed;
+  const auto add_up = [&] {
+    for (const Tensor& loss : losses) means.push_back(loss.item<double>() / communicator_.size());
+    summed = communicator_.all_reduce(means.data(), means.size(), DType::f64, ReduceOp::sum);
+  };
+  // They travel while the backward pass runs. A GPU is not waited for before the pass is put on its stream.
+  if (device_.is_cpu()) add_up();
   exchange_->backward(losses.front());
+  if (!summed) add_up();
   summed->wait();
   return means;
 }
@@ -212,7 +227,7 @@ void FusionTraining::finish_epoch(const FusionStep& last) {
   const auto began = Clock::now();
   const std::int64_t epoch = done_ / sampler_.steps_per_epoch();
   // Batch normalisation is local in training; the first rank's running statistics count.
-  broadcast_from_first(communicator_, network_->buffers());
+  broadcast_from_first(collectives_, network_->buffers());
   const FusedEvaluation validation =
       evaluate_fused(*network_, data_.validation, batches_, data_.classes, kValidationBatch, &communicator_);
   keep_if_best(epoch, validation);

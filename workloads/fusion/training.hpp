@@ -60,6 +60,8 @@ class FusionTraining {
   Context& context_;
   Communicator& communicator_;
   FusionParameters parameters_;
+  torch::Device device_;  ///< of network, optimisers and batches
+  TensorCollectives collectives_;
   FusionData data_;
   ShardedSampler sampler_;
   BatchMaker batches_;

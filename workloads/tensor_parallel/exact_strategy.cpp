@@ -29,20 +29,10 @@ std::int64_t bytes_of(const NamedTensors& tensors) {
   return bytes;
 }
 
-Traffic operator+(Traffic a, const Traffic& b) {
-  a.bytes_sent += b.bytes_sent;
-  a.bytes_received += b.bytes_received;
-  a.payload_bytes += b.payload_bytes;
-  a.collectives += b.collectives;
-  a.busy_seconds += b.busy_seconds;
-  a.wait_seconds += b.wait_seconds;
-  return a;
-}
-
 }  // namespace
 
 Communicator& ExactStrategy::data_ranks(Communicator& all) {
-  all_ = &all;
+  all_.emplace(all, gpus_);
   const int tp = options_.ranks_per_network == 0 ? all.size() : options_.ranks_per_network;
   if (all.size() % tp != 0) {
     throw Error(ExitCode::config,
@@ -50,10 +40,10 @@ Communicator& ExactStrategy::data_ranks(Communicator& all) {
                     std::to_string(all.size()) + " ranks",
                 "choose a divisor, or 0 for all");
   }
-  if (tp < all.size()) own_tensor_ranks_ = all.split(all.rank() / tp, all.rank());
-  own_data_ranks_ = all.split(all.rank() % tp, all.rank());
-  group_.emplace(own_tensor_ranks_ ? *own_tensor_ranks_ : all);
-  return *own_data_ranks_;
+  if (tp < all.size()) tensor_ranks_.emplace(all_->split(all.rank() / tp, all.rank()));
+  data_ranks_.emplace(all_->split(all.rank() % tp, all.rank()));
+  group_.emplace(tensor_ranks_ ? *tensor_ranks_ : *all_);
+  return data_ranks_->host();
 }
 
 std::shared_ptr<Network> ExactStrategy::network(const NetworkOptions& options,
@@ -80,9 +70,9 @@ void ExactStrategy::from_file(const NamedTensors& tensors, const SafetensorsFile
   }
 }
 
-Traffic ExactStrategy::traffic(const Communicator& all) const {
-  Traffic sum = all.traffic() + own_data_ranks_->traffic();
-  return own_tensor_ranks_ ? sum + own_tensor_ranks_->traffic() : sum;
+Traffic ExactStrategy::traffic(const Communicator&) const {
+  const Traffic sum = all_->traffic() + data_ranks_->traffic();
+  return tensor_ranks_ ? sum + tensor_ranks_->traffic() : sum;
 }
 
 std::vector<MetricTable> ExactStrategy::tables() const {
@@ -112,7 +102,7 @@ void ExactStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint*) {
   blocks_ = split_blocks(parts.network);
   if (!loaded_.empty()) parts.context.log(loaded_);
   parts.context.log("networks held together by " + counted(group_->size(), "rank") + ": " +
-                    std::to_string(own_data_ranks_->size()));
+                    std::to_string(data_ranks_->size()));
   first_pass_ = std::make_unique<HeldTensors>();
 }
 
@@ -124,11 +114,11 @@ std::vector<ExactStrategy::BlockCost> ExactStrategy::costs() const {
 
 /// Seconds that it took.
 double ExactStrategy::average_gradients() {
-  if (own_data_ranks_->size() == 1) return 0;
+  if (data_ranks_->size() == 1) return 0;
   const auto begin = std::chrono::steady_clock::now();
   std::vector<torch::Tensor> gradients;
   for (const auto& parameter : parts_->network.parameters()) gradients.push_back(parameter.grad());
-  average_in_one_message(*own_data_ranks_, gradients);
+  average_in_one_message(*data_ranks_, gradients);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
@@ -137,8 +127,13 @@ double ExactStrategy::backward(const torch::Tensor& loss) {
     activation_bytes_ = first_pass_->bytes();
     first_pass_.reset();
   }
-  auto sum = loss.item<double>();
-  const PendingWork summed = own_data_ranks_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  double sum = 0;
+  PendingWork summed;
+  const auto add_up = [&] {
+    sum = loss.item<double>();
+    summed = data_ranks_->host().all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  };
+  if (loss.is_cpu()) add_up();
   const auto waited = [&] {
     double seconds = 0;
     for (const BlockCost& cost : costs()) seconds += cost.forward.wait_seconds + cost.backward.wait_seconds;
@@ -148,8 +143,9 @@ double ExactStrategy::backward(const torch::Tensor& loss) {
   const double now = waited();  // With what the forward pass waited, since the step before.
   exposed_seconds_ = now - waited_before_ + average_gradients();
   waited_before_ = now;
+  if (!summed) add_up();
   summed->wait();
-  return sum / own_data_ranks_->size();
+  return sum / data_ranks_->size();
 }
 
 void ExactStrategy::after_step(const StepPlace& place) {
@@ -161,7 +157,7 @@ void ExactStrategy::after_step(const StepPlace& place) {
 void ExactStrategy::append_blocks(std::int64_t epoch) {
   const ImageParameters& p = parts_->parameters;
   const auto shapes = block_shapes(p);
-  const std::int64_t images = steps_ * p.batch / own_data_ranks_->size();
+  const std::int64_t images = steps_ * p.batch / data_ranks_->size();
   const auto width = static_cast<std::int64_t>(c10::elementSize(p.precision.images));
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     SumCost& forward = blocks_[i].second->forward_cost();
@@ -196,7 +192,7 @@ void ExactStrategy::append_memory() {
       bytes_of(parameters), gradients, bytes_of(parts_->optimiser.state()),
       activation_bytes_,    whole,     static_cast<std::int64_t>(usage.ru_maxrss) * 1024};
   std::vector<std::int64_t> all(own.size() * static_cast<std::size_t>(all_->size()));
-  all_->all_gather(own.data(), sizeof own, all.data())->wait();
+  all_->host().all_gather(own.data(), sizeof own, all.data())->wait();
   for (int r = 0; r < all_->size(); ++r) {
     const auto* row = all.data() + static_cast<std::size_t>(r) * own.size();
     parts_->context.metrics().append("memory",

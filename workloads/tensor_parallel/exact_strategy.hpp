@@ -19,8 +19,11 @@ namespace muster::workloads {
 /// weights are whole: any number of ranks, a serial run or Python can load them.
 class ExactStrategy : public RankStrategy {
  public:
-  explicit ExactStrategy(TensorParallelOptions options) : options_(std::move(options)) {}
+  /// `gpus`: between the ranks' GPUs, where networks are to be there; may be null.
+  ExactStrategy(TensorParallelOptions options, DeviceCommunicator* gpus)
+      : options_(std::move(options)), gpus_(gpus) {}
 
+  bool takes_gpu() const override { return true; }
   Communicator& data_ranks(Communicator& all) override;
   std::shared_ptr<Network> network(const NetworkOptions& options, const ImageParameters& parameters) override;
   bool same_network() const override { return false; }
@@ -46,9 +49,8 @@ class ExactStrategy : public RankStrategy {
 
   TensorParallelOptions options_;
   std::string loaded_;
-  std::unique_ptr<Communicator> own_tensor_ranks_;
-  std::unique_ptr<Communicator> own_data_ranks_;
-  Communicator* all_ = nullptr;
+  DeviceCommunicator* gpus_;
+  std::optional<TensorCollectives> all_, tensor_ranks_, data_ranks_;
   std::optional<RankGroup> group_;
   WholeShapes shapes_;
   std::optional<TrainingParts> parts_;

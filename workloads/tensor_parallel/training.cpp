@@ -1,5 +1,6 @@
 #include "workloads/tensor_parallel/training.hpp"
 
+#include "workloads/common/compute_device.hpp"
 #include "workloads/common/image_training/training.hpp"
 #include "workloads/tensor_parallel/exact_strategy.hpp"
 #include "workloads/tensor_parallel/federated_strategy.hpp"
@@ -17,7 +18,8 @@ Outcome train_tensor_parallel(Context& context) {
   }
   if (options.ranks_per_network > 0)
     require_even_batch(parameters, std::max(1, ranks / options.ranks_per_network));
-  ExactStrategy strategy(options);
+  const bool on_gpu = !compute_device(context.device()).is_cpu();
+  ExactStrategy strategy(options, on_gpu ? context.device_communicator() : nullptr);
   return ImageTraining(context, parameters, strategy).run();
 }
 

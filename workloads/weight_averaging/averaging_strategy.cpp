@@ -44,6 +44,7 @@ std::vector<MetricTable> AveragingStrategy::tables() const {
 
 void AveragingStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
   parts_.emplace(parts);
+  collectives_.emplace(collectives_of(parts));
   const Communicator& communicator = parts.context.communicator();
   const std::int64_t steps = parts.sampler.steps_per_epoch();
   plan_ = {.period = options_.period,
@@ -66,6 +67,10 @@ void AveragingStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint
   since_ = std::stoll(checkpoint->metadata.at(kSince));
 }
 
+Traffic AveragingStrategy::traffic(const Communicator& all) const {
+  return collectives_ ? collectives_->traffic() : all.traffic();
+}
+
 double AveragingStrategy::backward(const Tensor& loss) {
   loss.backward();
   const auto own = loss.item<double>();
@@ -83,9 +88,8 @@ void AveragingStrategy::after_step(const StepPlace& place) {
 
 void AveragingStrategy::average_and_note(const StepPlace& place) {
   const torch::NoGradGuard no_grad;
-  Communicator& communicator = parts_->context.communicator();
   const auto began = Clock::now();
-  const Traffic before = communicator.traffic();
+  const Traffic before = collectives_->traffic();
   std::vector<Tensor> own;
   for (const Tensor& weight : weights_) own.push_back(weight.clone());
   std::vector<Tensor> tensors = weights_;
@@ -94,7 +98,7 @@ void AveragingStrategy::average_and_note(const StepPlace& place) {
   average(tensors);
   const std::chrono::duration<double> seconds = Clock::now() - began;
   exposed_seconds_ = seconds.count();
-  const Traffic after = communicator.traffic();
+  const Traffic after = collectives_->traffic();
 
   double distance = 0, norm = 0;
   for (std::size_t i = 0; i < own.size(); ++i) {
@@ -104,8 +108,9 @@ void AveragingStrategy::average_and_note(const StepPlace& place) {
   if (!before_.empty() && plan_.is_local(place.step)) step_outward();
   for (std::size_t i = 0; i < before_.size(); ++i) before_[i].second.copy_(weights_[i]);
 
-  const WireBytes expected = all_reduce_bytes(options_.algorithm, static_cast<std::size_t>(flat_.numel()),
-                                              flat_.element_size(), communicator.rank(), communicator.size());
+  const WireBytes expected =
+      all_reduce_bytes(options_.algorithm, static_cast<std::size_t>(flat_.numel()), flat_.element_size(),
+                       collectives_->rank(), collectives_->size());
   parts_->context.metrics().append(
       kTable, {place.step, place.epoch, since_, exposed_seconds_, after.busy_seconds - before.busy_seconds,
                norm > 0 ? distance / norm : 0.0,
@@ -118,11 +123,10 @@ void AveragingStrategy::average_and_note(const StepPlace& place) {
 
 void AveragingStrategy::average(const std::vector<Tensor>& tensors) {
   const torch::NoGradGuard no_grad;
-  Communicator& communicator = parts_->context.communicator();
   std::int64_t count = 0;
   for (const Tensor& tensor : tensors) count += tensor.numel();
   // A ring then cuts it into equal pieces.
-  const std::int64_t ranks = communicator.size();
+  const std::int64_t ranks = collectives_->size();
   const std::int64_t padded = (count + ranks - 1) / ranks * ranks;
   if (!flat_.defined() || flat_.numel() != padded) flat_ = torch::zeros({padded}, tensors[0].options());
   std::int64_t begin = 0;
@@ -131,10 +135,7 @@ void AveragingStrategy::average(const std::vector<Tensor>& tensors) {
     begin += tensor.numel();
   }
   flat_.mul_(own_share_);
-  communicator
-      .all_reduce(flat_.data_ptr(), static_cast<std::size_t>(padded), dtype_of(flat_.scalar_type()),
-                  ReduceOp::sum, options_.algorithm)
-      ->wait();
+  collectives_->all_reduce(flat_, ReduceOp::sum, options_.algorithm)->wait();
   begin = 0;
   for (Tensor tensor : tensors) {
     tensor.copy_(flat_.narrow(0, begin, tensor.numel()).view(tensor.sizes()));

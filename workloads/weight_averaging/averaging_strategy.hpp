@@ -22,6 +22,8 @@ class AveragingStrategy : public RankStrategy {
   /// `split`: the ranks' samples of a step, their weights in every mean.
   AveragingStrategy(const AveragingOptions& options, BatchSplit split);
 
+  bool takes_gpu() const override { return true; }
+  Traffic traffic(const Communicator& all) const override;
   std::vector<MetricTable> tables() const override;
   bool ranks_differ() const override { return true; }
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
@@ -44,6 +46,7 @@ class AveragingStrategy : public RankStrategy {
   AveragingOptions options_;
   BatchSplit split_;
   std::optional<TrainingParts> parts_;
+  std::optional<TensorCollectives> collectives_;
   AveragingPlan plan_;
   double own_share_ = 1;  ///< this rank's, of the samples
   std::vector<torch::Tensor> weights_;

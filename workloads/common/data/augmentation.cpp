@@ -1,7 +1,9 @@
 #include "workloads/common/data/augmentation.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "workloads/common/counter_random.hpp"
@@ -90,6 +92,54 @@ void with_type(torch::Dtype dtype, const Body& body) {
   }
 }
 
+// Images by LibTorch's operators, on the device where they are: where each pixel of the batch comes from is
+// worked out for rows and columns, and whatever comes from nowhere is 0.
+torch::Tensor composed(const torch::Tensor& images, const torch::Tensor& values,
+                       std::span<const std::int64_t> samples, const std::vector<Draws>& draws) {
+  const auto count = static_cast<std::int64_t>(samples.size());
+  const auto drawn = torch::empty({count, 6}, torch::kInt64);
+  auto* out = drawn.data_ptr<std::int64_t>();
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const Draws& d = draws[i];
+    for (const std::int64_t value :
+         {samples[i], std::int64_t{d.crop_row}, std::int64_t{d.crop_column}, std::int64_t{d.flip},
+          std::int64_t{d.cutout_row}, std::int64_t{d.cutout_column}})
+      *out++ = value;
+  }
+  const auto table = drawn.to(images.device());
+  const auto column_of = [&](std::int64_t i) { return table.narrow(1, i, 1); };  // [n, 1]
+  const auto side = torch::arange(kImageSide, table.options());                  // [32]
+  const auto flip = column_of(3);
+  auto rows = side + column_of(1);  // [n, 32]
+  auto columns = flip * (kImageSide - 1 - side) + (1 - flip) * side + column_of(2);
+  const bool reflects = draws.front().reflect;
+  if (reflects) {
+    const auto mirror = [](const torch::Tensor& at) {
+      return kImageSide - 1 - (kImageSide - 1 - at.abs()).abs();
+    };
+    rows = mirror(rows);
+    columns = mirror(columns);
+  }
+  const auto inside = [](const torch::Tensor& at) { return (at >= 0).logical_and(at < kImageSide); };
+  auto seen = inside(rows).unsqueeze(2).logical_and(inside(columns).unsqueeze(1));  // [n, 32, 32]
+  if (draws.front().cutout > 0) {
+    const auto within = [&](const torch::Tensor& from) {
+      return (side >= from).logical_and(side < from + draws.front().cutout);
+    };
+    seen = seen.logical_and(
+        within(column_of(4)).unsqueeze(2).logical_and(within(column_of(5)).unsqueeze(1)).logical_not());
+  }
+  const auto clamped = [](const torch::Tensor& at) { return at.clamp(0, kImageSide - 1); };
+  const auto pixels = (column_of(0).unsqueeze(2) * kImageSide + clamped(rows).unsqueeze(2)) * kImageSide +
+                      clamped(columns).unsqueeze(1);                                      // [n, 32, 32]
+  const auto bytes = images.view({-1, kImageChannels}).index_select(0, pixels.view(-1));  // [n*1024, 3]
+  const auto levels =
+      bytes.to(torch::kInt64) * kImageChannels + torch::arange(kImageChannels, table.options());
+  const auto batch = values.to(images.device()).view(-1).index_select(0, levels.view(-1));
+  return batch.view({count, kImageSide, kImageSide, kImageChannels})
+      .masked_fill(seen.logical_not().unsqueeze(3), 0);
+}
+
 }  // namespace
 
 BatchMaker::BatchMaker(const ChannelStatistics& statistics, torch::Dtype dtype, std::uint64_t seed,
@@ -118,8 +168,13 @@ BatchMaker::BatchMaker(const ChannelStatistics& statistics, torch::Dtype dtype, 
 torch::Tensor BatchMaker::training_batch(const ImageSet& set, std::span<const std::int64_t> samples,
                                          std::int64_t epoch) const {
   const auto count = static_cast<std::int64_t>(samples.size());
-  const auto out = torch::empty({count, kImageSide, kImageSide, kImageChannels}, dtype_);
   const CounterRandom random(seed_, RandomStream::augmentation);
+  if (!set.images.is_cpu()) {
+    std::vector<Draws> draws;
+    for (const std::int64_t sample : samples) draws.push_back(draw(random, options_, epoch, sample));
+    return channels_last_view(composed(set.images, values_, samples, draws));
+  }
+  const auto out = torch::empty({count, kImageSide, kImageSide, kImageChannels}, dtype_);
   const auto* images = set.images.const_data_ptr<std::uint8_t>();
   with_type(dtype_, [&]<class T>(T) {
     const T* values = values_.const_data_ptr<T>();
@@ -136,6 +191,11 @@ torch::Tensor BatchMaker::training_batch(const ImageSet& set, std::span<const st
 }
 
 torch::Tensor BatchMaker::evaluation_batch(const ImageSet& set, std::int64_t begin, std::int64_t end) const {
+  if (!set.images.is_cpu()) {
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(end - begin));
+    std::iota(samples.begin(), samples.end(), begin);
+    return channels_last_view(composed(set.images, values_, samples, std::vector<Draws>(samples.size())));
+  }
   const auto out = torch::empty({end - begin, kImageSide, kImageSide, kImageChannels}, dtype_);
   const auto* images = set.images.const_data_ptr<std::uint8_t>();
   with_type(dtype_, [&]<class T>(T) {

@@ -1,5 +1,5 @@
 #pragma once
-/// From stored bytes to a batch that a network takes: crop, flip, cutout, normalise, in one pass.
+/// From stored bytes to a batch that a network takes: crop, flip, cutout, normalise.
 
 #include <cstdint>
 #include <span>
@@ -21,7 +21,8 @@ struct AugmentationOptions {
   bool reflect = false;  ///< pad with the image's own mirrored border in the place of the mean colour
 };
 
-/// Makes batches: channels-last [n, 3, 32, 32] of `dtype` (float, double or bfloat16).
+/// Makes batches: channels-last [n, 3, 32, 32] of `dtype` (float, double or bfloat16), where the set's images
+/// are: on the CPU, or by LibTorch's operators on another device; the bits are the same.
 /// Draws are a function of (seed, epoch, sample), so neither ranks nor the split into batches change them.
 class BatchMaker {
  public:
@@ -35,7 +36,7 @@ class BatchMaker {
   /// Samples [begin, end), normalised only.
   torch::Tensor evaluation_batch(const ImageSet& set, std::int64_t begin, std::int64_t end) const;
 
-  /// Labels of the samples: int64 [n].
+  /// Labels of the samples: int64 [n], in host memory.
   static torch::Tensor labels(const ImageSet& set, std::span<const std::int64_t> samples);
 
  private:

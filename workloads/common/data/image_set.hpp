@@ -17,8 +17,10 @@ inline constexpr std::int64_t kImageBytes = kImageSide * kImageSide * kImageChan
 /// Images and their labels. Tensors share their memory when copied.
 struct ImageSet {
   torch::Tensor images;  ///< uint8 [n, 32, 32, 3]: height, width, RGB, contiguous
-  torch::Tensor labels;  ///< int64 [n]
+  torch::Tensor labels;  ///< int64 [n], in host memory
 
+  /// The same with its images in the memory of `device`.
+  ImageSet on(torch::Device device) const { return {images.to(device), labels}; }
   std::int64_t size() const { return images.defined() ? images.size(0) : 0; }
 };
 

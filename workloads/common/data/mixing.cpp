@@ -88,7 +88,8 @@ MixedBatch mixed_batch(const BatchMaker& batches, const ImageSet& set, std::span
   }
   const auto images = batches.training_batch(set, samples, epoch);
   const auto others = batches.training_batch(set, partners, epoch);
-  return {others.lerp(images, own.to(images.scalar_type())).contiguous(torch::MemoryFormat::ChannelsLast),
+  return {others.lerp(images, own.to(images.device(), images.scalar_type()))
+              .contiguous(torch::MemoryFormat::ChannelsLast),
           targets};
 }
 

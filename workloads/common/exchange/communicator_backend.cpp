@@ -10,16 +10,17 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
 
-/// A c10d work that is its future.
+/// A c10d work that is its future. `between_gpus`, where there is one, is what the stream must still wait
+/// for.
 class FutureWork : public c10d::Work {
  public:
-  FutureWork(int rank, c10d::OpType type, c10::intrusive_ptr<c10::ivalue::Future> future)
-      : c10d::Work(rank, type), future_(std::move(future)) {}
+  FutureWork(int rank, c10d::OpType type, c10::intrusive_ptr<c10::ivalue::Future> future,
+             PendingWork between_gpus = nullptr)
+      : c10d::Work(rank, type), future_(std::move(future)), between_gpus_(std::move(between_gpus)) {}
 
   bool isCompleted() override { return future_->completed(); }
   bool isSuccess() const override { return future_->completed() && !future_->hasError(); }
@@ -27,6 +28,7 @@ class FutureWork : public c10d::Work {
   void synchronize() override { wait(kNoTimeout); }
   bool wait(std::chrono::milliseconds) override {
     future_->waitAndThrow();
+    if (between_gpus_) between_gpus_->wait();
     return true;
   }
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
@@ -34,6 +36,7 @@ class FutureWork : public c10d::Work {
 
  private:
   c10::intrusive_ptr<c10::ivalue::Future> future_;
+  PendingWork between_gpus_;
 };
 
 ReduceOp reduce_op(const c10d::ReduceOp& op) {
@@ -51,17 +54,19 @@ ReduceOp reduce_op(const c10d::ReduceOp& op) {
               "choose one of them in the comm hook");
 }
 
-void require_dense(const at::Tensor& tensor) {
-  if (!tensor.device().is_cpu() || !tensor.is_non_overlapping_and_dense()) {
-    throw Error(ExitCode::internal, "a collective was given a tensor that does not lie dense in host memory",
-                "pass tensor.contiguous()");
-  }
-}
-
 const at::Tensor& only(const std::vector<at::Tensor>& tensors) {
   MUSTER_ASSERT(tensors.size() == 1);
-  require_dense(tensors.front());
   return tensors.front();
+}
+
+c10::intrusive_ptr<c10::ivalue::Future> future_of(const std::vector<at::Tensor>& tensors) {
+  // It must know whose streams to look at. A rank has one GPU.
+  std::vector<c10::Device> gpus;
+  for (const at::Tensor& tensor : tensors) {
+    if (!tensor.is_cpu() && gpus.empty()) gpus.push_back(tensor.device());
+  }
+  return c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()),
+                                                  std::move(gpus));
 }
 
 }  // namespace
@@ -83,7 +88,7 @@ class CommunicatorBackend::Completion {
   c10::intrusive_ptr<c10d::Work> add(int rank, c10d::OpType type, PendingWork work,
                                      std::vector<at::Tensor> tensors,
                                      std::function<void()> afterwards = nullptr) {
-    auto future = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+    auto future = future_of(tensors);
     {
       std::lock_guard lock(mutex_);
       queue_.push_back({std::move(work), std::move(tensors), std::move(afterwards), future});
@@ -126,32 +131,42 @@ class CommunicatorBackend::Completion {
   std::thread thread_;
 };
 
-CommunicatorBackend::CommunicatorBackend(Communicator& communicator, ExchangeAlgorithm algorithm)
-    : c10d::Backend(communicator.rank(), communicator.size()),
-      communicator_(communicator),
+CommunicatorBackend::CommunicatorBackend(TensorCollectives collectives, ExchangeAlgorithm algorithm)
+    : c10d::Backend(collectives.rank(), collectives.size()),
+      collectives_(std::move(collectives)),
       algorithm_(algorithm),
       last_start_(std::chrono::steady_clock::now()),
       completion_(std::make_unique<Completion>()) {}
 
 CommunicatorBackend::~CommunicatorBackend() = default;
 
+c10::intrusive_ptr<c10d::Work> CommunicatorBackend::add(c10d::OpType type, bool between_gpus,
+                                                        PendingWork work, std::vector<at::Tensor> tensors,
+                                                        std::function<void()> afterwards) {
+  if (!between_gpus)
+    return completion_->add(rank_, type, std::move(work), std::move(tensors), std::move(afterwards));
+  if (afterwards) {
+    work->wait();
+    afterwards();
+  }
+  auto future = future_of(tensors);
+  future->markCompleted(c10::IValue(std::move(tensors)));
+  return c10::make_intrusive<FutureWork>(rank_, type, std::move(future), std::move(work));
+}
+
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allreduce(std::vector<at::Tensor>& tensors,
                                                               const c10d::AllreduceOptions& options) {
-  const at::Tensor& tensor = only(tensors);
   last_start_ = std::chrono::steady_clock::now();
-  auto work =
-      communicator_.all_reduce(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()),
-                               dtype_of(tensor.scalar_type()), reduce_op(options.reduceOp), algorithm_);
-  return completion_->add(rank_, c10d::OpType::ALLREDUCE, std::move(work), tensors);
+  auto work = collectives_.all_reduce(only(tensors), reduce_op(options.reduceOp), algorithm_);
+  return add(c10d::OpType::ALLREDUCE, collectives_.between_gpus(tensors.front(), algorithm_), std::move(work),
+             tensors);
 }
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::broadcast(std::vector<at::Tensor>& tensors,
                                                               const c10d::BroadcastOptions& options) {
-  const at::Tensor& tensor = only(tensors);
   last_start_ = std::chrono::steady_clock::now();
-  auto work =
-      communicator_.broadcast(tensor.mutable_data_ptr(), tensor.nbytes(), static_cast<int>(options.rootRank));
-  return completion_->add(rank_, c10d::OpType::BROADCAST, std::move(work), tensors);
+  auto work = collectives_.broadcast(only(tensors), static_cast<int>(options.rootRank));
+  return add(c10d::OpType::BROADCAST, collectives_.between_gpus(tensors.front()), std::move(work), tensors);
 }
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allgather(std::vector<std::vector<at::Tensor>>& outputs,
@@ -163,41 +178,35 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allgather(std::vector<std::v
   shape.insert(shape.end(), input.sizes().begin(), input.sizes().end());
   const at::Tensor gathered = at::empty(shape, input.options());
   last_start_ = std::chrono::steady_clock::now();
-  auto work = communicator_.all_gather(input.const_data_ptr(), input.nbytes(), gathered.mutable_data_ptr());
-  return completion_->add(rank_, c10d::OpType::ALLGATHER, std::move(work), outputs[0],
-                          [input, gathered, list = outputs[0]] {
-                            at::NoGradGuard no_grad;
-                            for (std::size_t r = 0; r < list.size(); ++r) {
-                              list[r].copy_(gathered[static_cast<std::int64_t>(r)]);
-                            }
-                          });
+  auto work = collectives_.all_gather(input, gathered);
+  return add(c10d::OpType::ALLGATHER, collectives_.between_gpus(input), std::move(work), outputs[0],
+             [input, gathered, list = outputs[0]] {
+               at::NoGradGuard no_grad;
+               for (std::size_t r = 0; r < list.size(); ++r) {
+                 list[r].copy_(gathered[static_cast<std::int64_t>(r)]);
+               }
+             });
 }
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_allgather_base(at::Tensor& output, at::Tensor& input,
                                                                     const c10d::AllgatherOptions&) {
-  require_dense(output);
-  require_dense(input);
-  MUSTER_ASSERT(output.nbytes() == input.nbytes() * static_cast<std::size_t>(size_));
   last_start_ = std::chrono::steady_clock::now();
-  auto work = communicator_.all_gather(input.const_data_ptr(), input.nbytes(), output.mutable_data_ptr());
-  return completion_->add(rank_, c10d::OpType::_ALLGATHER_BASE, std::move(work), {output}, [input] {});
+  auto work = collectives_.all_gather(input, output);
+  return add(c10d::OpType::_ALLGATHER_BASE, collectives_.between_gpus(input), std::move(work), {output},
+             [input] {});
 }
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_reduce_scatter_base(
     at::Tensor& output, at::Tensor& input, const c10d::ReduceScatterOptions& options) {
-  require_dense(output);
-  require_dense(input);
-  MUSTER_ASSERT(input.numel() == output.numel() * size_ && input.scalar_type() == output.scalar_type());
   last_start_ = std::chrono::steady_clock::now();
-  auto work = communicator_.reduce_scatter(input.const_data_ptr(), output.mutable_data_ptr(),
-                                           static_cast<std::size_t>(output.numel()),
-                                           dtype_of(output.scalar_type()), reduce_op(options.reduceOp));
-  return completion_->add(rank_, c10d::OpType::_REDUCE_SCATTER_BASE, std::move(work), {output}, [input] {});
+  auto work = collectives_.reduce_scatter(input, output, reduce_op(options.reduceOp));
+  return add(c10d::OpType::_REDUCE_SCATTER_BASE, collectives_.between_gpus(input), std::move(work), {output},
+             [input] {});
 }
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::barrier(const c10d::BarrierOptions&) {
-  communicator_.barrier();
-  auto future = c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+  collectives_.host().barrier();
+  auto future = future_of({});
   future->markCompleted(c10::IValue(std::vector<at::Tensor>{}));
   return c10::make_intrusive<FutureWork>(rank_, c10d::OpType::BARRIER, std::move(future));
 }
@@ -205,8 +214,9 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::barrier(const c10d::BarrierO
 c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
     const c10::intrusive_ptr<CommunicatorBackend>& backend) {
   auto group = c10::make_intrusive<c10d::ProcessGroup>(backend->getRank(), backend->getSize());
-  group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::CUSTOM,
-                    c10::intrusive_ptr<c10d::Backend>(backend));
+  for (const c10::DeviceType memory : {c10::DeviceType::CPU, c10::DeviceType::CUDA})
+    group->setBackend(memory, c10d::ProcessGroup::BackendType::CUSTOM,
+                      c10::intrusive_ptr<c10d::Backend>(backend));
   group->setDefaultBackend(c10d::ProcessGroup::BackendType::CUSTOM);
   return group;
 }

@@ -7,21 +7,23 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "runner/communicator.hpp"
+#include "workloads/common/tensor_collectives.hpp"
 
 namespace muster::workloads {
 
-/// A `c10d::Backend` whose collectives run on a Communicator, which must outlive it. Every rank must call the
+/// A `c10d::Backend` whose collectives run on communicators, which must outlive it. Every rank must call the
 /// same collectives in the same order, from one thread at a time. Each call returns at once; its future is
-/// completed by one thread of the backend, in the order of the calls. A collective that fails puts its
-/// exception in the future. Tensors must lie dense in host memory.
+/// completed by one thread of the backend, in the order of the calls; of what goes from GPU to GPU it is
+/// complete at once, and c10d::Work::wait makes the stream wait. A collective that fails puts its exception
+/// in the future. Tensors must lie dense.
 class CommunicatorBackend : public c10d::Backend {
  public:
-  explicit CommunicatorBackend(Communicator& communicator,
+  explicit CommunicatorBackend(TensorCollectives collectives,
                                ExchangeAlgorithm algorithm = ExchangeAlgorithm::library);
   ~CommunicatorBackend() override;
 
@@ -51,14 +53,17 @@ class CommunicatorBackend : public c10d::Backend {
 
  private:
   class Completion;
+  c10::intrusive_ptr<c10d::Work> add(c10d::OpType type, bool between_gpus, PendingWork work,
+                                     std::vector<at::Tensor> tensors,
+                                     std::function<void()> afterwards = nullptr);
 
-  Communicator& communicator_;
+  TensorCollectives collectives_;
   ExchangeAlgorithm algorithm_;
   std::chrono::steady_clock::time_point last_start_;
   std::unique_ptr<Completion> completion_;
 };
 
-/// A process group with `backend` for host memory: c10d's own functions take one.
+/// A process group with `backend` for host memory and GPUs': c10d's own functions take one.
 c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(
     const c10::intrusive_ptr<CommunicatorBackend>& backend);
 

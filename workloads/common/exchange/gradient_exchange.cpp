@@ -11,7 +11,6 @@
 #include "core/error.hpp"
 #include "workloads/common/exchange/communicator_backend.hpp"
 #include "workloads/common/layers/gradient_places.hpp"
-#include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -51,14 +50,22 @@ class ResumableReducer : public c10d::Reducer {
   void hold_buckets() { has_rebuilt_bucket_ = true; }
 };
 
-/// Leaves the sum over the ranks.
+using Works = std::vector<c10::intrusive_ptr<c10d::Work>>;
+
+/// Leaves the sum over the ranks, and in `under_way` what to wait for at the end: on a GPU's stream, not
+/// before, or the backward pass would not overlap it.
 class SumHook : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
  public:
-  using CppCommHookInterface::CppCommHookInterface;
+  SumHook(c10::intrusive_ptr<c10d::ProcessGroup> group, Works& under_way)
+      : CppCommHookInterface(std::move(group)), under_way_(under_way) {}
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
     std::vector<at::Tensor> gradients{bucket.getBufferRef()};
-    return state_->allreduce(gradients)->getFuture();
+    under_way_.push_back(state_->allreduce(gradients));
+    return under_way_.back()->getFuture();
   }
+
+ private:
+  Works& under_way_;
 };
 
 /// Gradients become ready roughly from the last parameter to the first.
@@ -77,18 +84,19 @@ struct GradientExchange::State {
   c10::intrusive_ptr<CommunicatorBackend> backend;
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   std::vector<at::Tensor> parameters;
+  Works under_way;
   std::unique_ptr<ResumableReducer> reducer;
   double loss_share = 1;  ///< what of the loss the backward pass takes
   bool settled = false;
   ExchangeTimes times;
 };
 
-GradientExchange::GradientExchange(Communicator& communicator, std::vector<at::Tensor> parameters,
+GradientExchange::GradientExchange(const TensorCollectives& collectives, std::vector<at::Tensor> parameters,
                                    const ExchangeOptions& options)
     : state_(std::make_unique<State>()) {
-  if (communicator.size() == 1 && !options.hook) return;
+  if (collectives.size() == 1 && !options.hook) return;
   MUSTER_ASSERT(options.bucket_mb > 0 && !parameters.empty());
-  state_->backend = c10::make_intrusive<CommunicatorBackend>(communicator, options.algorithm);
+  state_->backend = c10::make_intrusive<CommunicatorBackend>(collectives, options.algorithm);
   state_->group = make_process_group(state_->backend);
   try {
     c10d::verify_params_across_processes(state_->group, parameters, std::nullopt);
@@ -109,8 +117,8 @@ GradientExchange::GradientExchange(Communicator& communicator, std::vector<at::T
     state_->reducer->register_comm_hook(options.hook(state_->group));
   } else {
     // The mean of the losses' gradients: dividing the gradients instead takes one more pass over all of them.
-    state_->loss_share = 1.0 / communicator.size();
-    state_->reducer->register_comm_hook(std::make_unique<SumHook>(state_->group));
+    state_->loss_share = 1.0 / collectives.size();
+    state_->reducer->register_comm_hook(std::make_unique<SumHook>(state_->group, state_->under_way));
   }
   state_->settled = options.buckets && options.buckets->settled;
   if (state_->settled) state_->reducer->hold_buckets();
@@ -129,6 +137,8 @@ void GradientExchange::backward(const at::Tensor& loss) {
     const GradientPlaces places(state_->parameters, state_->reducer->places(state_->parameters.size()));
     (state_->loss_share == 1 ? loss : loss * state_->loss_share).backward();
   }
+  for (const auto& work : state_->under_way) work->wait();
+  state_->under_way.clear();
   const std::chrono::duration<double> exposed = Clock::now() - state_->backend->last_start();
   state_->times.exposed_seconds = exposed.count();
   if (!state_->settled) {
@@ -146,17 +156,14 @@ BucketAssignment GradientExchange::buckets() const {
 
 ExchangeTimes GradientExchange::times() const { return state_->times; }
 
-void average_in_one_message(Communicator& communicator, const std::vector<at::Tensor>& tensors) {
-  if (communicator.size() == 1 || tensors.empty()) return;
+void average_in_one_message(const TensorCollectives& collectives, const std::vector<at::Tensor>& tensors) {
+  if (collectives.size() == 1 || tensors.empty()) return;
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> flat;
   for (const at::Tensor& tensor : tensors) flat.push_back(tensor.flatten());
   const at::Tensor message = at::cat(flat);
-  communicator
-      .all_reduce(message.mutable_data_ptr(), static_cast<std::size_t>(message.numel()),
-                  dtype_of(message.scalar_type()), ReduceOp::sum)
-      ->wait();
-  message.div_(communicator.size());
+  collectives.all_reduce(message, ReduceOp::sum)->wait();
+  message.div_(collectives.size());
   std::int64_t at = 0;
   for (const at::Tensor& tensor : tensors) {
     tensor.copy_(message.narrow(0, at, tensor.numel()).view_as(tensor));
@@ -164,10 +171,10 @@ void average_in_one_message(Communicator& communicator, const std::vector<at::Te
   }
 }
 
-void broadcast_from_first(Communicator& communicator, const std::vector<at::Tensor>& tensors) {
-  if (communicator.size() == 1) return;
+void broadcast_from_first(const TensorCollectives& collectives, const std::vector<at::Tensor>& tensors) {
+  if (collectives.size() == 1) return;
   at::NoGradGuard no_grad;
-  const auto backend = c10::make_intrusive<CommunicatorBackend>(communicator);
+  const auto backend = c10::make_intrusive<CommunicatorBackend>(collectives);
   c10d::broadcast_coalesced(make_process_group(backend), tensors, kBroadcastBytes, 0);
 }
 

@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "runner/communicator.hpp"
 #include "workloads/common/exchange/bucket_assignment.hpp"
+#include "workloads/common/tensor_collectives.hpp"
 
 namespace muster::workloads {
 
@@ -33,13 +33,13 @@ struct ExchangeTimes {
       0;  ///< from the last gradient to the last bucket's arrival: what nothing overlapped
 };
 
-/// One network's gradient exchange, on c10d's Reducer. Parameters and communicator must outlive it, and
+/// One network's gradient exchange, on c10d's Reducer. Parameters and communicators must outlive it, and
 /// gradients must be cleared with set_to_none. Every rank must make it over the same parameters and call
 /// backward() alike. On one rank, without a hook, nothing is exchanged or copied.
 class GradientExchange {
  public:
   /// Collective. Throws Error(internal) where the ranks' parameters differ in number, shape or type.
-  GradientExchange(Communicator& communicator, std::vector<at::Tensor> parameters,
+  GradientExchange(const TensorCollectives& collectives, std::vector<at::Tensor> parameters,
                    const ExchangeOptions& options);
   ~GradientExchange();
   GradientExchange(const GradientExchange&) = delete;
@@ -61,9 +61,9 @@ class GradientExchange {
 };
 
 /// Collective: `tensors`, of one type, become their means over the ranks, in one message.
-void average_in_one_message(Communicator& communicator, const std::vector<at::Tensor>& tensors);
+void average_in_one_message(const TensorCollectives& collectives, const std::vector<at::Tensor>& tensors);
 
 /// Collective: every rank's `tensors` become rank 0's. Same list on every rank.
-void broadcast_from_first(Communicator& communicator, const std::vector<at::Tensor>& tensors);
+void broadcast_from_first(const TensorCollectives& collectives, const std::vector<at::Tensor>& tensors);
 
 }  // namespace muster::workloads

@@ -57,7 +57,8 @@ JointStatistics joint_statistics(Communicator& communicator, const at::Tensor& i
               delta * delta * (joint.count * count / total);
     joint.count = total;
   }
-  joint.var = squares / joint.count;
+  joint.mean = joint.mean.to(input.device());
+  joint.var = squares.to(input.device()) / joint.count;
   return joint;
 }
 
@@ -101,13 +102,14 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
         ->all_reduce(sums.mutable_data_ptr(), static_cast<std::size_t>(sums.numel()), DType::f64,
                      ReduceOp::sum)
         ->wait();
+    const at::Tensor all = sums.to(input.device());
 
     // dx = weight/std * (dy - mean(dy) - xhat * mean(dy * xhat)), written as grad_input - constant - input *
     // slope.
     const at::Tensor inverse_std = (var.to(at::kDouble) + eps).rsqrt();
     const at::Tensor scale = weight.to(at::kDouble) * inverse_std / count;
-    const at::Tensor slope = scale * sums.narrow(0, channels, channels) * inverse_std;
-    const at::Tensor constant = scale * sums.narrow(0, 0, channels) - mean.to(at::kDouble) * slope;
+    const at::Tensor slope = scale * all.narrow(0, channels, channels) * inverse_std;
+    const at::Tensor constant = scale * all.narrow(0, 0, channels) - mean.to(at::kDouble) * slope;
     const auto type = weight.scalar_type();
     grad_input =
         grad_input - (input * per_channel(slope.to(type), input) + per_channel(constant.to(type), input));

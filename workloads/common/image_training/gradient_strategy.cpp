@@ -70,6 +70,7 @@ BatchNormFunction GradientStrategy::batch_norm(Communicator& communicator) {
 
 void GradientStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
   parts_.emplace(parts);
+  collectives_.emplace(collectives_of(parts));
   const bool looks_at_gradients =
       options_.compression && options_.compression->granularity == Granularity::automatic && !checkpoint;
   if (!looks_at_gradients) make_exchange(checkpoint, {});
@@ -90,25 +91,36 @@ void GradientStrategy::make_exchange(const LoadedCheckpoint* checkpoint,
                    : std::make_unique<CompressedGradients>(*parts_, *options_.compression, first_gradients);
     compressed_->install(options);
   }
-  exchange_ = std::make_unique<GradientExchange>(parts_->context.communicator(), parameters, options);
+  exchange_ = std::make_unique<GradientExchange>(*collectives_, parameters, options);
 }
 
 double GradientStrategy::backward(const torch::Tensor& loss) {
   if (!exchange_) {
     make_exchange(nullptr, torch::autograd::grad({loss}, parts_->network.parameters(), {}, true));
   }
-  // The mean travels while the backward pass runs, and all ranks judge the same number.
+  // All ranks judge the same number.
   Communicator& communicator = parts_->context.communicator();
-  auto sum = loss.item<double>();
-  const PendingWork summed = communicator.all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  double sum = 0;
+  PendingWork summed;
+  const auto add_up = [&] {
+    sum = loss.item<double>();
+    summed = communicator.all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
+  };
+  // It travels while the backward pass runs. A GPU's is not asked for before the pass is put on its stream.
+  if (loss.is_cpu()) add_up();
   if (compressed_) compressed_->before_backward();
   exchange_->backward(loss);
+  if (!summed) add_up();
   summed->wait();
   return sum / communicator.size();
 }
 
 std::vector<MetricTable> GradientStrategy::tables() const {
   return options_.compression ? compression_tables() : std::vector<MetricTable>{};
+}
+
+Traffic GradientStrategy::traffic(const Communicator& all) const {
+  return collectives_ ? collectives_->traffic() : all.traffic();
 }
 
 double GradientStrategy::exposed_seconds() const {
@@ -122,7 +134,7 @@ void GradientStrategy::after_step(const StepPlace& place) {
 void GradientStrategy::before_test() {
   if (options_.sync_bn) return;
   std::vector<torch::Tensor> statistics = parts_->network.buffers();
-  if (!statistics.empty()) broadcast_from_first(parts_->context.communicator(), statistics);
+  if (!statistics.empty()) broadcast_from_first(*collectives_, statistics);
 }
 
 StrategyState GradientStrategy::state() const {

@@ -34,7 +34,9 @@ class GradientStrategy : public RankStrategy {
  public:
   explicit GradientStrategy(GradientOptions options) : options_(std::move(options)) {}
 
+  bool takes_gpu() const override { return !options_.compression; }
   BatchNormFunction batch_norm(Communicator& communicator) override;
+  Traffic traffic(const Communicator& all) const override;
   std::vector<MetricTable> tables() const override;
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
   double backward(const torch::Tensor& loss) override;
@@ -49,6 +51,7 @@ class GradientStrategy : public RankStrategy {
 
   GradientOptions options_;
   std::optional<TrainingParts> parts_;
+  std::optional<TensorCollectives> collectives_;
   std::unique_ptr<CompressedGradients> compressed_;  ///< before the exchange, which calls it
   std::unique_ptr<GradientExchange> exchange_;
 };

@@ -16,6 +16,7 @@
 #include "workloads/common/models/network.hpp"
 #include "workloads/common/optimiser.hpp"
 #include "workloads/common/sampling.hpp"
+#include "workloads/common/tensor_collectives.hpp"
 
 namespace muster::workloads {
 
@@ -29,6 +30,9 @@ struct TrainingParts {
   Network& network;
   Optimiser& optimiser;
 };
+
+/// Between the ranks' networks, wherever these are. The first call is collective.
+TensorCollectives collectives_of(const TrainingParts& parts);
 
 /// A step that was just made.
 struct StepPlace {
@@ -54,7 +58,9 @@ class RankStrategy {
  public:
   virtual ~RankStrategy() = default;
 
-  /// First of all: the ranks that share batches and tests between them. Fewer than all where several ranks
+  /// Whether parameters and gradients may be in a GPU's memory. Where not, a rank's GPU stays idle.
+  virtual bool takes_gpu() const { return false; }
+  /// Then: the ranks that share batches and tests between them. Fewer than all where several ranks
   /// hold one network together and see the same images. Must outlive the training.
   virtual Communicator& data_ranks(Communicator& all) { return all; }
   /// Before the network is built: its batch normalisation in training; empty: local.

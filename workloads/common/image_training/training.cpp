@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "workloads/common/compute_device.hpp"
 #include "workloads/common/data/dataset.hpp"
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
@@ -48,6 +49,23 @@ NetworkOptions network_options(const ImageParameters& p, std::int64_t classes, B
   return options;
 }
 
+torch::Device device_of(Context& context, const RankStrategy& strategy) {
+  if (strategy.takes_gpu()) return compute_device(context.device());
+  tell_of_idle_gpu(context);
+  return torch::kCPU;
+}
+
+TrainingData loaded_after_device(Context& context, const ImageParameters& parameters,
+                                 const RankStrategy& strategy) {
+  if (strategy.takes_gpu()) compute_device(context.device());
+  return load_training_data(parameters);
+}
+
+std::shared_ptr<Network> on_device(std::shared_ptr<Network> network, torch::Device device) {
+  network->to(device);
+  return network;
+}
+
 std::vector<double> rate_factors(const Network& network, double of_norm_biases) {
   std::set<std::string> biases;
   for (const auto& module : network.named_modules()) {
@@ -83,7 +101,7 @@ TrainingData load_training_data(const ImageParameters& parameters) {
 }
 
 ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy)
-    : ImageTraining(context, parameters, strategy, load_training_data(parameters)) {}
+    : ImageTraining(context, parameters, strategy, loaded_after_device(context, parameters, strategy)) {}
 
 ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy,
                              TrainingData data)
@@ -91,6 +109,7 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
       communicator_(context.communicator()),
       strategy_(strategy),
       data_ranks_(strategy.data_ranks(communicator_)),
+      device_(device_of(context, strategy)),
       parameters_(parameters),
       data_(std::move(data.data)),
       tested_on_(std::move(data.tested_on)),
@@ -98,8 +117,10 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
                data_ranks_.rank()),
       batches_(data.statistics, parameters_.precision.images, parameters_.seed, parameters_.augmentation),
       schedule_(parameters_.schedule),
-      network_(strategy.network(
-          network_options(parameters_, data_.classes, strategy.batch_norm(communicator_)), parameters_)),
+      network_(on_device(
+          strategy.network(network_options(parameters_, data_.classes, strategy.batch_norm(communicator_)),
+                           parameters_),
+          device_)),
       total_steps_(parameters_.epochs * sampler_.steps_per_epoch()),
       optimiser_(make_optimiser(*network_, parameters_, total_steps_)) {
   torch::set_num_threads(context.device().threads);
@@ -119,6 +140,8 @@ void ImageTraining::begin_or_resume(const ChannelStatistics& statistics) {
     network_->fit_to(data_.train, statistics);
     if (strategy_.same_network()) broadcast_from_first(communicator_, tensors_of(named_tensors(*network_)));
   }
+  data_.train = data_.train.on(device_);
+  data_.test = data_.test.on(device_);
   strategy_.begin({context_, parameters_, data_, batches_, sampler_, *network_, *optimiser_},
                   checkpoint ? &*checkpoint : nullptr);
   std::vector<MetricTable> tables = image_metric_tables(tested_on_);
@@ -134,7 +157,7 @@ void ImageTraining::describe() const {
                " (" + std::to_string(data_.train.size()) + " images to train on, " +
                std::to_string(data_.test.size()) + " to test, from " + data_.source + ")");
   context_.log("batch " + std::to_string(parameters_.batch) + " over " +
-               std::to_string(communicator_.size()) + " ranks, " +
+               std::to_string(communicator_.size()) + (device_.is_cpu() ? " ranks, " : " ranks on GPUs, ") +
                std::to_string(sampler_.steps_per_epoch()) + " steps an epoch, " +
                std::to_string(parameters_.epochs) + " epochs");
 }
@@ -152,10 +175,10 @@ StepFigures ImageTraining::step() {
     MixedBatch mixed = mixed_batch(batches_, data_.train, samples, epoch, data_.classes, parameters_.mixing,
                                    parameters_.seed);
     images = std::move(mixed.images);
-    targets = mixed.targets.to(parameters_.precision.parameters);
+    targets = mixed.targets.to(device_, parameters_.precision.parameters);
   } else {
     images = batches_.training_batch(data_.train, samples, epoch);
-    targets = BatchMaker::labels(data_.train, samples);
+    targets = BatchMaker::labels(data_.train, samples).to(device_);
   }
   if (!parameters_.channels_last) images = images.contiguous();
   optimiser_->clear_gradients();

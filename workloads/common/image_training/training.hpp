@@ -55,6 +55,7 @@ class ImageTraining {
   Communicator& communicator_;
   RankStrategy& strategy_;
   Communicator& data_ranks_;
+  torch::Device device_;  ///< of network, optimiser and batches
   ImageParameters parameters_;
   Dataset data_;
   std::string tested_on_;

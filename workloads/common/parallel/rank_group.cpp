@@ -4,7 +4,6 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 
@@ -66,14 +65,11 @@ SplitRange RankGroup::part_of(std::int64_t total, int rank) const {
 
 RankSum RankGroup::sum_in_place(const Tensor& tensor, SumCost* cost) const {
   if (!sums_ || size() == 1) return {};
-  MUSTER_ASSERT(tensor.is_non_overlapping_and_dense() && tensor.is_cpu());
   if (cost) {
     cost->bytes += static_cast<std::int64_t>(tensor.nbytes());
     ++cost->sums;
   }
-  return {communicator_->all_reduce(tensor.mutable_data_ptr(), static_cast<std::size_t>(tensor.numel()),
-                                    dtype_of(tensor.scalar_type()), ReduceOp::sum),
-          cost};
+  return {collectives_.all_reduce(tensor, ReduceOp::sum), cost};
 }
 
 Tensor take_whole(const Tensor& input, const RankGroup& group, SumCost* backward_cost) {

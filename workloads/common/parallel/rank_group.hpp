@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "runner/communicator.hpp"
+#include "workloads/common/tensor_collectives.hpp"
 
 namespace muster::workloads {
 
@@ -34,17 +34,16 @@ class RankSum {
   SumCost* cost_ = nullptr;
 };
 
-/// Every rank must make it, split alike and sum alike. Does not own the communicator, which must outlive all
-/// layers and their backward passes.
+/// Every rank must make it, split alike and sum alike. It must outlive all layers and their backward passes.
 class RankGroup {
  public:
   /// Without `sums` nothing is summed: each rank goes on with its own part's result.
-  explicit RankGroup(Communicator& communicator, bool sums = true)
-      : communicator_(&communicator), sums_(sums) {}
+  explicit RankGroup(TensorCollectives collectives, bool sums = true)
+      : collectives_(std::move(collectives)), sums_(sums) {}
 
-  Communicator& communicator() const { return *communicator_; }
-  int rank() const { return communicator_->rank(); }
-  int size() const { return communicator_->size(); }
+  const TensorCollectives& collectives() const { return collectives_; }
+  int rank() const { return collectives_.rank(); }
+  int size() const { return collectives_.size(); }
 
   /// What this rank has of `total`: parts differ by one at the most, the first ones are longer. Throws
   /// Error(config) where there are more ranks than channels.
@@ -56,7 +55,7 @@ class RankGroup {
   RankSum sum_in_place(const torch::Tensor& tensor, SumCost* cost) const;
 
  private:
-  Communicator* communicator_;
+  TensorCollectives collectives_;
   bool sums_;
 };
 

@@ -63,7 +63,7 @@ torch::Tensor gather_whole(const torch::Tensor& part, const std::vector<std::int
     bytes_of.push_back(row * static_cast<std::size_t>(group.part_of(total, r).length));
   shape[0] = total;
   const torch::Tensor gathered = torch::empty(shape, own.options());
-  group.communicator().all_gather_v(own.const_data_ptr(), gathered.mutable_data_ptr(), bytes_of)->wait();
+  group.collectives().all_gather_v(own, gathered, bytes_of)->wait();
   return gathered.movedim(0, *split).contiguous();
 }
 
