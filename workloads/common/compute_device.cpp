@@ -48,10 +48,4 @@ c10::Device compute_device(const Device& device) {
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(device.index)};
 }
 
-void tell_of_idle_gpu(Context& context) {
-  if (context.device().kind == Device::Kind::cpu) return;
-  context.log(
-      "the ranks' GPUs stay idle: what this task was asked for is computed on CPUs alone (docs/gpu.md)");
-}
-
 }  // namespace muster::workloads

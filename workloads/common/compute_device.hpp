@@ -12,7 +12,4 @@ namespace muster::workloads {
 /// measuring. Throws Error(resources) where LibTorch cannot use the GPU.
 c10::Device compute_device(const Device& device);
 
-/// Says in the log that a rank has a GPU and nothing to do for it.
-void tell_of_idle_gpu(Context& context);
-
 }  // namespace muster::workloads

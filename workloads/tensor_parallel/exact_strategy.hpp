@@ -23,7 +23,6 @@ class ExactStrategy : public RankStrategy {
   ExactStrategy(TensorParallelOptions options, DeviceCommunicator* gpus)
       : options_(std::move(options)), gpus_(gpus) {}
 
-  bool takes_gpu() const override { return true; }
   Communicator& data_ranks(Communicator& all) override;
   std::shared_ptr<Network> network(const NetworkOptions& options, const ImageParameters& parameters) override;
   bool same_network() const override { return false; }

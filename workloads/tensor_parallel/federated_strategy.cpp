@@ -37,8 +37,7 @@ struct Statistics {
 }  // namespace
 
 Communicator& FederatedStrategy::data_ranks(Communicator& all) {
-  all_ = &all;
-  group_.emplace(all, /*sums=*/false);
+  group_.emplace(TensorCollectives(all, gpus_), /*sums=*/false);
   return all;
 }
 
@@ -71,6 +70,7 @@ std::vector<MetricTable> FederatedStrategy::tables() const {
 
 void FederatedStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) {
   parts_.emplace(parts);
+  whole_->to(parts.network.parameters().front().device());
   if (checkpoint) {
     epoch_ = std::stoll(checkpoint->metadata.at("federated_epoch"));
     step_ = resumed_at_ = checkpoint->step;
@@ -82,11 +82,10 @@ void FederatedStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint
 }
 
 double FederatedStrategy::backward(const torch::Tensor& loss) {
-  auto sum = loss.item<double>();
-  const PendingWork summed = all_->all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
   loss.backward();
-  summed->wait();
-  return sum / all_->size();
+  auto sum = loss.item<double>();
+  group_->collectives().host().all_reduce(&sum, 1, DType::f64, ReduceOp::sum)->wait();
+  return sum / group_->size();
 }
 
 void FederatedStrategy::after_step(const StepPlace& place) {
@@ -105,7 +104,7 @@ void FederatedStrategy::average_whole_tensors() {
   for (std::size_t i = 0; i < own.size(); ++i) {
     if (own[i].second.sizes() == whole[i].second.sizes()) same.push_back(own[i].second);
   }
-  average_in_one_message(*all_, same);
+  average_in_one_message(group_->collectives(), same);
 }
 
 /// The tested network: slices side by side, and the first rank's of what all hold.
@@ -116,8 +115,7 @@ void FederatedStrategy::concatenate() {
   for (std::size_t i = 0; i < own.size(); ++i) {
     torch::Tensor target = whole[i].second;
     target.copy_(gather_whole(own[i].second, target.sizes().vec(), *group_));
-    if (target.sizes() == own[i].second.sizes())
-      all_->broadcast(target.mutable_data_ptr(), target.nbytes(), 0)->wait();
+    if (target.sizes() == own[i].second.sizes()) group_->collectives().broadcast(target, 0)->wait();
   }
 }
 

@@ -20,11 +20,14 @@ namespace muster::workloads {
 /// final weights are whole.
 class FederatedStrategy : public RankStrategy {
  public:
-  explicit FederatedStrategy(TensorParallelOptions options) : options_(std::move(options)) {}
+  /// `gpus`: see ExactStrategy.
+  FederatedStrategy(TensorParallelOptions options, DeviceCommunicator* gpus)
+      : options_(std::move(options)), gpus_(gpus) {}
 
   Communicator& data_ranks(Communicator& all) override;
   std::shared_ptr<Network> network(const NetworkOptions& options, const ImageParameters& parameters) override;
   bool same_network() const override { return false; }
+  Traffic traffic(const Communicator&) const override { return group_->collectives().traffic(); }
   bool ranks_differ() const override { return true; }
   std::vector<MetricTable> tables() const override;
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
@@ -44,7 +47,7 @@ class FederatedStrategy : public RankStrategy {
 
   TensorParallelOptions options_;
   std::string loaded_;
-  Communicator* all_ = nullptr;
+  DeviceCommunicator* gpus_;
   std::optional<RankGroup> group_;
   std::shared_ptr<Network> whole_;  ///< what is tested
   std::optional<TrainingParts> parts_;

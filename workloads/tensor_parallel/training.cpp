@@ -11,15 +11,16 @@ Outcome train_tensor_parallel(Context& context) {
   const ImageParameters parameters = read_image_parameters(context.task());
   const TensorParallelOptions options = read_tensor_parallel_options(context.task());
   const int ranks = context.communicator().size();
+  const bool on_gpu = !compute_device(context.device()).is_cpu();
+  DeviceCommunicator* gpus = on_gpu ? context.device_communicator() : nullptr;
   if (options.federated) {
     require_even_batch(parameters, ranks);
-    FederatedStrategy strategy(options);
+    FederatedStrategy strategy(options, gpus);
     return ImageTraining(context, parameters, strategy).run();
   }
   if (options.ranks_per_network > 0)
     require_even_batch(parameters, std::max(1, ranks / options.ranks_per_network));
-  const bool on_gpu = !compute_device(context.device()).is_cpu();
-  ExactStrategy strategy(options, on_gpu ? context.device_communicator() : nullptr);
+  ExactStrategy strategy(options, gpus);
   return ImageTraining(context, parameters, strategy).run();
 }
 

@@ -22,7 +22,6 @@ class AveragingStrategy : public RankStrategy {
   /// `split`: the ranks' samples of a step, their weights in every mean.
   AveragingStrategy(const AveragingOptions& options, BatchSplit split);
 
-  bool takes_gpu() const override { return true; }
   Traffic traffic(const Communicator& all) const override;
   std::vector<MetricTable> tables() const override;
   bool ranks_differ() const override { return true; }

@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Bucket {
   at::Tensor buffer;
+  at::Tensor host;  ///< the same, or a copy of what is in a GPU's memory
   std::vector<ReadyGradient> gradients;
   c10::intrusive_ptr<c10::ivalue::Future> joined;
 };
@@ -44,8 +45,8 @@ std::vector<Layer> layers_of(const NamedTensors& parameters, const JoinedParamet
 std::vector<Layer> gradient_layers(const NamedTensors& parameters) {
   std::vector<Layer> layers;
   for (const auto& [name, parameter] : parameters) {
-    if (parameter.scalar_type() != at::kFloat || !parameter.is_contiguous() || !parameter.is_cpu()) {
-      throw Error(ExitCode::config, "compressors take fp32 gradients in host memory",
+    if (parameter.scalar_type() != at::kFloat || !parameter.is_contiguous()) {
+      throw Error(ExitCode::config, "compressors take fp32 gradients",
                   "use precision = \"fp32\" or \"bf16\"");
     }
     layers.push_back({name, static_cast<std::uint32_t>(layers.size()), parameter.numel(),
@@ -144,17 +145,25 @@ void GradientCompression::Worker::install(ExchangeOptions& options) {
 }
 
 c10::intrusive_ptr<c10::ivalue::Future> GradientCompression::Worker::take(c10d::GradBucket& bucket) {
-  Bucket job{bucket.getBuffer(), {}, c10::make_intrusive<c10::ivalue::Future>(c10::TensorType::get())};
+  const at::Tensor buffer = bucket.getBuffer();
+  std::vector<c10::Device> gpus;
+  if (!buffer.is_cpu()) gpus.push_back(buffer.device());
+  Bucket job{buffer,
+             buffer.cpu(),
+             {},
+             c10::make_intrusive<c10::ivalue::Future>(c10::TensorType::get(), std::move(gpus))};
   const std::vector<at::Tensor> gradients = bucket.getGradients();
   const std::vector<at::Tensor> parameters = bucket.getParameters();
   const std::size_t first = layer_of_.at(parameters.front().const_data_ptr());
   if (!joined_.empty() && first + 1 == joiner.layers().size()) {
     MUSTER_ASSERT(job.buffer.numel() == joiner.layers().back().elements);
-    job.gradients.push_back({first, job.buffer.data_ptr<float>()});
+    job.gradients.push_back({first, job.host.data_ptr<float>()});
   } else {
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       MUSTER_ASSERT(gradients[i].is_contiguous());
-      job.gradients.push_back({layer_of_.at(parameters[i].const_data_ptr()), gradients[i].data_ptr<float>()});
+      const std::int64_t place = gradients[i].storage_offset() - buffer.storage_offset();
+      job.gradients.push_back(
+          {layer_of_.at(parameters[i].const_data_ptr()), job.host.data_ptr<float>() + place});
     }
   }
   const auto joined = job.joined;
@@ -177,6 +186,8 @@ void GradientCompression::Worker::work() {
     lock.unlock();
     try {
       joiner.join(job.gradients);
+      const at::NoGradGuard no_grad;
+      if (!job.host.is_same(job.buffer)) job.buffer.copy_(job.host);
       last_end_ = Clock::now();
       job.joined->markCompleted(job.buffer);
     } catch (...) {

@@ -44,7 +44,7 @@ JoinedParameters chosen(const TrainingParts& parts, const CompressionSettings& s
   std::vector<torch::Tensor> kept;
   std::vector<const float*> places;
   for (const torch::Tensor& gradient : gradients) {
-    kept.push_back(gradient.contiguous());
+    kept.push_back(gradient.cpu().contiguous());
     places.push_back(kept.back().const_data_ptr<float>());
   }
   CompressionOptions options = settings.join.compressor;

@@ -34,7 +34,6 @@ class GradientStrategy : public RankStrategy {
  public:
   explicit GradientStrategy(GradientOptions options) : options_(std::move(options)) {}
 
-  bool takes_gpu() const override { return !options_.compression; }
   BatchNormFunction batch_norm(Communicator& communicator) override;
   Traffic traffic(const Communicator& all) const override;
   std::vector<MetricTable> tables() const override;

@@ -58,9 +58,7 @@ class RankStrategy {
  public:
   virtual ~RankStrategy() = default;
 
-  /// Whether parameters and gradients may be in a GPU's memory. Where not, a rank's GPU stays idle.
-  virtual bool takes_gpu() const { return false; }
-  /// Then: the ranks that share batches and tests between them. Fewer than all where several ranks
+  /// First of all: the ranks that share batches and tests between them. Fewer than all where several ranks
   /// hold one network together and see the same images. Must outlive the training.
   virtual Communicator& data_ranks(Communicator& all) { return all; }
   /// Before the network is built: its batch normalisation in training; empty: local.

@@ -49,15 +49,8 @@ NetworkOptions network_options(const ImageParameters& p, std::int64_t classes, B
   return options;
 }
 
-torch::Device device_of(Context& context, const RankStrategy& strategy) {
-  if (strategy.takes_gpu()) return compute_device(context.device());
-  tell_of_idle_gpu(context);
-  return torch::kCPU;
-}
-
-TrainingData loaded_after_device(Context& context, const ImageParameters& parameters,
-                                 const RankStrategy& strategy) {
-  if (strategy.takes_gpu()) compute_device(context.device());
+TrainingData loaded_after_device(const Context& context, const ImageParameters& parameters) {
+  compute_device(context.device());
   return load_training_data(parameters);
 }
 
@@ -101,7 +94,7 @@ TrainingData load_training_data(const ImageParameters& parameters) {
 }
 
 ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy)
-    : ImageTraining(context, parameters, strategy, loaded_after_device(context, parameters, strategy)) {}
+    : ImageTraining(context, parameters, strategy, loaded_after_device(context, parameters)) {}
 
 ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters, RankStrategy& strategy,
                              TrainingData data)
@@ -109,7 +102,7 @@ ImageTraining::ImageTraining(Context& context, const ImageParameters& parameters
       communicator_(context.communicator()),
       strategy_(strategy),
       data_ranks_(strategy.data_ranks(communicator_)),
-      device_(device_of(context, strategy)),
+      device_(compute_device(context.device())),
       parameters_(parameters),
       data_(std::move(data.data)),
       tested_on_(std::move(data.tested_on)),
