@@ -27,9 +27,9 @@ c10::Device compute_device(const Device& device) {
   if (device.kind == Device::Kind::cpu) return c10::kCPU;
   const std::string problem = load_cuda_half();
   if (!problem.empty()) {
-    throw Error(
-        ExitCode::resources, "this rank has a GPU, and its LibTorch has no CUDA: " + problem,
-        "use a LibTorch with CUDA (docs/gpu.md), or leave resources.gpus_per_rank out to train on CPUs");
+    throw Error(ExitCode::resources, "this rank has a GPU, and its LibTorch has no CUDA: " + problem,
+                "use a LibTorch with CUDA (./dev setup --cuda, docs/gpu.md), or leave "
+                "resources.gpus_per_rank out to train on CPUs");
   }
   const int devices = c10::impl::hasDeviceGuardImpl(c10::kCUDA)
                           ? c10::impl::getDeviceGuardImpl(c10::kCUDA)->deviceCount()
