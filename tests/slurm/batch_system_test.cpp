@@ -106,7 +106,8 @@ TEST_F(BatchSystemTest, StrangeValuesArriveAsTheyAre) {
 }
 
 TEST_F(BatchSystemTest, EveryElementOfAnArrayHasAState) {
-  JobRequest request = request_of({"sleep", "100"});
+  const auto begun = (folder / "begun-").string();
+  JobRequest request = request_of({"sh", "-c", "touch \"$0$SLURM_ARRAY_TASK_ID\"; exec sleep 100", begun});
   request.array = "0-4,7";
   request.options.array_throttle = 2;
   const std::string job = slurm->submit(request);
@@ -117,6 +118,9 @@ TEST_F(BatchSystemTest, EveryElementOfAnArrayHasAState) {
     tasks.push_back(status.array_task);
   }
   EXPECT_THAT(tasks, UnorderedElementsAre("0", "1", "2-4,7%2"));
+  // A signal that comes before a script has begun may be lost.
+  using std::filesystem::exists;
+  ASSERT_TRUE(wait_until([&] { return exists(begun + "0") && exists(begun + "1"); }, 30));
   slurm->ask_to_stop(job);
   EXPECT_TRUE(wait_until(
       [&] {
