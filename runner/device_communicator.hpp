@@ -13,8 +13,10 @@ namespace muster {
 /// - Work::done looks at what has happened.
 /// Two of them, a part and its whole for one, must not have collectives under way at once, which NCCL
 /// forbids: wait for the one before you call the other. Only ExchangeAlgorithm::library. Minimum and maximum
-/// pass over NaN. Traffic has payloads, collectives and the host's seconds in barrier. Not while the caller's
-/// stream captures a graph.
+/// pass over NaN. Traffic has payloads, collectives, the host's seconds in barrier, and as busy seconds what
+/// collectives took on the GPU, by its clock: each from when its turn came to its end, the wait for slower
+/// peers within. traffic() waits for nothing, and a collective counts once it is done; after a failure it
+/// gives what was known. Not while the caller's stream captures a graph.
 class DeviceCommunicator : public Communicator {
  public:
   /// The caller's stream, a cudaStream_t of this rank's device; null, as at first: the legacy default stream.

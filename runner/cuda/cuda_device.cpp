@@ -49,4 +49,10 @@ bool Event::reached() const {
   return false;
 }
 
+double Event::seconds_since(const Event& earlier) const {
+  float milliseconds = 0;
+  check_cuda(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
+  return 1e-3 * static_cast<double>(milliseconds);
+}
+
 }  // namespace muster

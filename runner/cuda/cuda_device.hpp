@@ -33,10 +33,12 @@ class OnDevice {
   int before_ = 0;
 };
 
-/// A point in a stream of the current device.
+/// A point in a stream of the current device. With `cudaEventDefault` the device notes when it is reached.
 class Event {
  public:
-  Event() { check_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
+  explicit Event(unsigned flags = cudaEventDisableTiming) {
+    check_cuda(cudaEventCreateWithFlags(&event_, flags));
+  }
   ~Event() { cudaEventDestroy(event_); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
@@ -45,6 +47,8 @@ class Event {
   /// What `stream` is given from now on begins when the recorded point is reached.
   void go_before(cudaStream_t stream) const { check_cuda(cudaStreamWaitEvent(stream, event_, 0)); }
   bool reached() const;
+  /// By the device's clock. Both are timed and reached.
+  double seconds_since(const Event& earlier) const;
 
  private:
   cudaEvent_t event_ = nullptr;

@@ -10,8 +10,6 @@
 namespace muster {
 namespace {
 
-constexpr auto kPollEvery = std::chrono::microseconds(20);
-
 ncclDataType_t nccl_type(DType type) {
   switch (type) {
     case DType::u8:
@@ -140,7 +138,7 @@ void NcclCommunicator::barrier() {
     return nccl().all_reduce(connection_->scratch(), connection_->scratch(), 1, ncclInt32, ncclMax, comm,
                              stream);
   });
-  while (!meeting->done()) std::this_thread::sleep_for(kPollEvery);
+  while (!meeting->done()) std::this_thread::sleep_for(kNcclPollEvery);
   traffic_.wait_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -154,6 +152,12 @@ std::unique_ptr<Communicator> NcclCommunicator::split(int colour, int key) {
     return ncclSuccess;
   });
   return std::unique_ptr<Communicator>(new NcclCommunicator(std::move(part)));
+}
+
+Traffic NcclCommunicator::traffic() const {
+  Traffic traffic = traffic_;
+  traffic.busy_seconds = connection_->busy_seconds();
+  return traffic;
 }
 
 void NcclCommunicator::on_stream(void* stream) { connection_->set_caller(static_cast<cudaStream_t>(stream)); }

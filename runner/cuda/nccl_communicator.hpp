@@ -33,7 +33,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   PendingWork broadcast(void* data, std::size_t bytes, int root) override;
   void barrier() override;
   std::unique_ptr<Communicator> split(int colour, int key) override;
-  Traffic traffic() const override { return traffic_; }
+  Traffic traffic() const override;
   void on_stream(void* stream) override;
 
  private:
@@ -45,7 +45,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   std::shared_ptr<NcclConnection> connection_;
   int rank_ = 0;
   int size_ = 0;
-  Traffic traffic_;
+  Traffic traffic_;  ///< without busy_seconds, which the connection knows
 };
 
 }  // namespace muster

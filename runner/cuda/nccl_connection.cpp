@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <string>
+#include <utility>
 
 #include "runner/cuda/nccl_library.hpp"
 
@@ -11,7 +12,6 @@ namespace muster {
 namespace {
 
 constexpr auto kLookEvery = std::chrono::milliseconds(200);
-constexpr auto kPollEvery = std::chrono::microseconds(20);
 
 }  // namespace
 
@@ -63,10 +63,13 @@ std::shared_ptr<Event> NcclConnection::enqueue(const Issue& issue) {
   Event ready;
   ready.record(caller_);
   ready.go_before(stream_);
+  // Behind that wait, so that what the caller's stream still has to do does not count.
+  auto begin = std::make_unique<Event>(cudaEventDefault);
+  begin->record(stream_);
   settle(issue(comm_, stream_));
-  auto end = std::make_shared<Event>();
+  auto end = std::make_shared<Event>(cudaEventDefault);
   end->record(stream_);
-  pending_.push_back({end, Clock::now()});
+  pending_.push_back({std::move(begin), end, Clock::now()});
   return end;
 }
 
@@ -91,6 +94,15 @@ bool NcclConnection::is_done(const Event& end) {
   return end.reached();
 }
 
+double NcclConnection::busy_seconds() {
+  const std::lock_guard lock(mutex_);
+  if (!failure_) {
+    const OnDevice here(options_.device);
+    harvest();
+  }
+  return busy_seconds_;
+}
+
 void NcclConnection::require_open() const {
   if (failure_) throw *failure_;
 }
@@ -106,7 +118,7 @@ void NcclConnection::settle(ncclResult_t result) {
       check_nccl(result);
       if (result == ncclSuccess) return;
       require_patience(start);
-      std::this_thread::sleep_for(kPollEvery);
+      std::this_thread::sleep_for(kNcclPollEvery);
     }
   } catch (const Error& error) {
     failure_ = error;
@@ -115,11 +127,17 @@ void NcclConnection::settle(ncclResult_t result) {
   }
 }
 
-void NcclConnection::look() {
+/// One stream has them all, one behind the other: their times do not overlap and can be added up.
+void NcclConnection::harvest() {
   while (!pending_.empty() && pending_.front().end->reached()) {
+    busy_seconds_ += pending_.front().end->seconds_since(*pending_.front().begin);
     pending_.pop_front();
     if (!pending_.empty()) pending_.front().since = Clock::now();
   }
+}
+
+void NcclConnection::look() {
+  harvest();
   ncclResult_t state = ncclSuccess;
   check_nccl(nccl().comm_get_async_error(comm_, &state));
   check_nccl(state);

@@ -19,6 +19,9 @@
 
 namespace muster {
 
+/// How often a host that has to wait for NCCL looks.
+inline constexpr auto kNcclPollEvery = std::chrono::microseconds(20);
+
 /// After the first failure the communicator is aborted, and every call but close throws that failure again.
 /// One thread at a time may call.
 class NcclConnection {
@@ -42,6 +45,9 @@ class NcclConnection {
   /// What the caller's stream is given from now on begins behind `end`.
   void go_behind(const Event& end);
   bool is_done(const Event& end);
+  /// What collectives that are done took on the GPU, by its clock. After a failure: what was known before,
+  /// and no throw.
+  double busy_seconds();
 
   void set_caller(cudaStream_t stream) { caller_ = stream; }
   cudaStream_t caller() const { return caller_; }
@@ -51,6 +57,7 @@ class NcclConnection {
  private:
   using Clock = std::chrono::steady_clock;
   struct Pending {
+    std::unique_ptr<Event> begin;
     std::shared_ptr<Event> end;
     Clock::time_point since;  ///< it became the oldest
   };
@@ -58,6 +65,7 @@ class NcclConnection {
   // All of these with mutex_ held.
   void require_open() const;
   void settle(ncclResult_t result);
+  void harvest();
   void look();
   void require_patience(Clock::time_point since) const;
   void abort();
@@ -74,6 +82,7 @@ class NcclConnection {
   bool closing_ = false;
   ncclComm_t comm_ = nullptr;
   std::deque<Pending> pending_;
+  double busy_seconds_ = 0;  ///< of those that are no longer pending
   std::optional<Error> failure_;
   std::thread watcher_;
 };

@@ -26,6 +26,16 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+/// What shows a gang so many GPUs of a fake driver ("none": no driver starts), and gives it `visible`.
+std::map<std::string, std::string> fake_gpus(const std::string& number, const std::string& visible,
+                                             const std::map<std::string, std::string>& more = {}) {
+  std::map<std::string, std::string> environment{{"CUDA_VISIBLE_DEVICES", visible},
+                                                 {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
+                                                 {"FAKE_NVML_GPUS", number}};
+  environment.insert(more.begin(), more.end());
+  return environment;
+}
+
 std::string undisturbed_sums(int ranks, int steps) {
   const TaskFolder folder(ranks, {{"steps", steps}});
   EXPECT_EQ(run_gang(folder, 1), 0) << folder.log(1);
@@ -205,12 +215,7 @@ TEST(Gang, KeepsAReportOfWhatItComputesOn) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 1;
   folder.write();
-  ASSERT_EQ(run_gang(folder, 1,
-                     {{"CUDA_VISIBLE_DEVICES", "3,0"},
-                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                      {"FAKE_NVML_GPUS", "5"}}),
-            0)
-      << folder.log(1);
+  ASSERT_EQ(run_gang(folder, 1, fake_gpus("5", "3,0")), 0) << folder.log(1);
   const std::string report = read_text(folder.attempt(1).binding());
   for (const char* part : {"\"refused\": null", "\"name\": \"3\"", "\"uuid\": \"GPU-fake-4\"",
                            "\"uuid\": \"GPU-fake-0\"", "\"gpus_on_host\": 4"})
@@ -226,12 +231,7 @@ TEST(Gang, ComputesOnCpusWhereDeclaredGpusAreNotThere) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 1;
   folder.write();
-  ASSERT_EQ(run_gang(folder, 1,
-                     {{"CUDA_VISIBLE_DEVICES", "0,1"},
-                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                      {"FAKE_NVML_GPUS", "0"}}),
-            0)
-      << folder.log(1);
+  ASSERT_EQ(run_gang(folder, 1, fake_gpus("0", "0,1")), 0) << folder.log(1);
   EXPECT_TRUE(contains(folder.log(1), "no driver shows the GPUs that were declared: computing on CPUs"))
       << folder.log(1);
   EXPECT_FALSE(contains(folder.log(1), "counting on GPUs")) << folder.log(1);
@@ -244,11 +244,7 @@ TEST(Gang, RefusesTwoRanksOnOneGpuAndOneThatIsMissing) {
     TaskFolder folder(2);
     folder.task.resources.gpus_per_rank = 1;
     folder.write();
-    EXPECT_EQ(run_gang(folder, 1,
-                       {{"CUDA_VISIBLE_DEVICES", devices},
-                        {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                        {"FAKE_NVML_GPUS", "2"}}),
-              static_cast<int>(ExitCode::resources))
+    EXPECT_EQ(run_gang(folder, 1, fake_gpus("2", devices)), static_cast<int>(ExitCode::resources))
         << folder.log(1);
     EXPECT_TRUE(contains(folder.log(1), problem)) << folder.log(1);
   }
@@ -260,10 +256,7 @@ TEST(Gang, SharesAGpuAsItWasAskedForAndNoMore) {
   folder.task.resources.ranks_per_gpu = 2;
   folder.task.resources.gpu_sharing = GpuSharing::time_slicing;
   folder.write();
-  std::map<std::string, std::string> environment{{"CUDA_VISIBLE_DEVICES", "0,1"},
-                                                 {"MUSTER_GPUS", "1;0;1"},
-                                                 {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                                                 {"FAKE_NVML_GPUS", "2"}};
+  auto environment = fake_gpus("2", "0,1", {{"MUSTER_GPUS", "1;0;1"}});
   ASSERT_EQ(run_gang(folder, 1, environment), 0) << folder.log(1);
   EXPECT_TRUE(contains(folder.log(1), ", 2 GPUs for up to 2 ranks each (time-slicing)")) << folder.log(1);
   EXPECT_TRUE(contains(read_text(folder.attempt(1).binding()), "\"gpu_sharing\": \"time-slicing\""));
@@ -276,10 +269,7 @@ TEST(Gang, SlicesOfOneGpuAreNoCollision) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 1;
   folder.write();
-  std::map<std::string, std::string> environment{{"CUDA_VISIBLE_DEVICES", "MIG-fake-0,MIG-fake-1"},
-                                                 {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                                                 {"FAKE_NVML_GPUS", "2"},
-                                                 {"FAKE_NVML_SLICES", "2"}};
+  auto environment = fake_gpus("2", "MIG-fake-0,MIG-fake-1", {{"FAKE_NVML_SLICES", "2"}});
   ASSERT_EQ(run_gang(folder, 1, environment), 0) << folder.log(1);
   const std::string report = read_text(folder.attempt(1).binding());
   for (const char* part : {"\"uuid\": \"MIG-fake-0\"", "\"uuid\": \"MIG-fake-1\"",
@@ -321,13 +311,7 @@ TEST(Gang, WritesWhatItsGpusTell) {
   TaskFolder folder(2, {{"steps", 26}, {"step_seconds", 0.05}});
   folder.task.resources.gpus_per_rank = 1;
   folder.write();
-  ASSERT_EQ(run_gang(folder, 1,
-                     {{"CUDA_VISIBLE_DEVICES", "0,1"},
-                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                      {"FAKE_NVML_GPUS", "2"},
-                      {"FAKE_NVML_ENERGY", "2000"}}),
-            0)
-      << folder.log(1);
+  ASSERT_EQ(run_gang(folder, 1, fake_gpus("2", "0,1", {{"FAKE_NVML_ENERGY", "2000"}})), 0) << folder.log(1);
   const auto first = rows_of_rank(folder, 1, "gpu", 0);
   ASSERT_GE(first.size(), 3U) << "one at the start, one a second later, one at the end";
   for (std::size_t i = 0; i < first.size(); ++i) {
@@ -350,8 +334,7 @@ TEST(Gang, CarriesGpuRowsToWhereThereIsNoGpu) {
   folder.task.resources.gpus_per_rank = 1;
   folder.task.policy.checkpoint_steps = 20;
   folder.write();
-  std::map<std::string, std::string> environment{
-      {"CUDA_VISIBLE_DEVICES", "0"}, {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER}, {"FAKE_NVML_GPUS", "1"}};
+  auto environment = fake_gpus("1", "0");
   ASSERT_EQ(run_gang(folder, 1, environment), 128 + SIGKILL) << folder.log(1);
   folder.task.parameters["deed"] = "";
   folder.write();
@@ -365,12 +348,7 @@ TEST(Gang, RunsOnGpusThatAreOnlyDeclared) {
   TaskFolder folder(2);
   folder.task.resources.gpus_per_rank = 2;
   folder.write();
-  ASSERT_EQ(run_gang(folder, 1,
-                     {{"CUDA_VISIBLE_DEVICES", "0,1,2,3"},
-                      {"LD_LIBRARY_PATH", MUSTER_FAKE_NVML_FOLDER},
-                      {"FAKE_NVML_GPUS", "none"}}),
-            0)
-      << folder.log(1);
+  ASSERT_EQ(run_gang(folder, 1, fake_gpus("none", "0,1,2,3")), 0) << folder.log(1);
   EXPECT_TRUE(contains(folder.log(1), ", 4 GPUs declared and not seen")) << folder.log(1);
   EXPECT_EQ(MetricReader(folder.attempt(1).metrics_h5()).tables().size(), 1U) << "the workload's alone";
   EXPECT_TRUE(contains(read_text(folder.attempt(1).binding()), "\"seen\": false"));

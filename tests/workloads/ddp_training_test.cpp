@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "core/error.hpp"
+#include "tests/workloads/fast_recipe.hpp"
 #include "tests/workloads/memory_context.hpp"
 #include "tests/workloads/rank_threads.hpp"
 #include "workloads/common/data/whitening.hpp"
@@ -151,17 +152,7 @@ TEST_P(DdpTrainingResumes, BitForBitAfterAnyStep) {
 
 /// Everything that a fast recipe adds; the whitening's bias stops learning after 12 of 16 steps.
 Task fast_task(const Parameters& more = {}) {
-  Parameters given{{"network", "airbench94"},
-                   {"epochs", 4},
-                   {"momentum", 0.85},
-                   {"bias_lr_factor", 64.0},
-                   {"lookahead.every", 3},
-                   {"augment.crop", 2},
-                   {"augment.alternate_flip", true},
-                   {"augment.padding", "reflect"},
-                   {"label_smoothing", 0.2},
-                   {"evaluate_views", "mirror+translate"},
-                   {"lr", 0.02}};
+  Parameters given = fast_recipe({{"epochs", 4}});
   for (const auto& [name, value] : more) given[name] = value;
   return task(given);
 }

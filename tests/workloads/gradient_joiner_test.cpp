@@ -243,7 +243,7 @@ TEST_P(Joined, LosesNothingWithErrorFeedback) {
     std::size_t place = 0;
     for (const auto& [name, values] : joiner.state()) {
       if (!name.starts_with("residual.")) continue;
-      for (const float value : *values) left[place++] -= static_cast<double>(value) / ranks();
+      for (const float value : values) left[place++] -= static_cast<double>(value) / ranks();
     }
     EXPECT_EQ(place, left.size());
   });
@@ -262,7 +262,7 @@ TEST_P(Joined, GoesOnBitForBitFromItsState) {
     for (const auto& [from, to] : {std::pair{0, 4}, std::pair{4, 6}}) {
       GradientJoiner joiner(communicator, layers(), options_of(given));
       for (const auto& [name, values] : joiner.state()) {
-        if (from > 0) *values = saved.at(name);
+        if (from > 0) std::ranges::copy(saved.at(name), values.begin());
       }
       for (int step = from; step < to; ++step) {
         joiner.begin_step(step, given.ratio, false);
@@ -270,7 +270,7 @@ TEST_P(Joined, GoesOnBitForBitFromItsState) {
         join(joiner, values);
         EXPECT_TRUE(same_bits(values, whole.of_rank[0][static_cast<std::size_t>(step)])) << "step " << step;
       }
-      for (const auto& [name, values] : joiner.state()) saved[name] = *values;
+      for (const auto& [name, values] : joiner.state()) saved[name].assign(values.begin(), values.end());
     }
   });
 }

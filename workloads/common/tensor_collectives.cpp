@@ -62,10 +62,8 @@ PendingWork from_to(const at::Tensor& in, const at::Tensor& out, bool as_they_ar
 
 }  // namespace
 
-// NOLINTBEGIN(google-explicit-constructor): a Communicator alone is the usual case.
 TensorCollectives::TensorCollectives(Communicator& host, DeviceCommunicator* gpus)
     : host_(std::shared_ptr<Communicator>{}, &host), gpus_(std::shared_ptr<DeviceCommunicator>{}, gpus) {}
-// NOLINTEND(google-explicit-constructor)
 
 PendingWork TensorCollectives::all_reduce(const at::Tensor& tensor, ReduceOp op,
                                           ExchangeAlgorithm algorithm) const {

@@ -18,6 +18,7 @@ namespace muster::workloads {
 class TensorCollectives {
  public:
   /// Both must outlive it, and all copies. `gpus` may be null.
+  // NOLINTNEXTLINE(google-explicit-constructor): a Communicator alone is the usual case.
   TensorCollectives(Communicator& host, DeviceCommunicator* gpus = nullptr);
 
   int rank() const { return host_->rank(); }

@@ -184,7 +184,7 @@ FusionStep FusionTraining::step() {
   fusion_optimiser_.clear_gradients();
   network_->begin_batch(samples, epoch);
   const FusionLogits logits = network_->forward(batch.images);
-  const Tensor targets = batch.targets.to(device_, logits.global.scalar_type());
+  const Tensor targets = batch.targets.to(device_, logits.global.scalar_type(), /*non_blocking=*/true);
   std::vector<Tensor> losses{torch::cross_entropy_loss(logits.global, targets)};
   for (const Tensor& own : logits.experts) losses.push_back(torch::cross_entropy_loss(own, targets));
   Tensor individual = losses[1];
@@ -208,19 +208,14 @@ FusionStep FusionTraining::step() {
 }
 
 std::vector<double> FusionTraining::backward(const std::vector<Tensor>& losses) {
-  // All ranks judge the same numbers.
-  std::vector<double> means;
-  PendingWork summed;
-  const auto add_up = [&] {
-    for (const Tensor& loss : losses) means.push_back(loss.item<double>() / communicator_.size());
-    summed = communicator_.all_reduce(means.data(), means.size(), DType::f64, ReduceOp::sum);
-  };
-  // They travel while the backward pass runs. A GPU is not waited for before the pass is put on its stream.
-  if (device_.is_cpu()) add_up();
-  exchange_->backward(losses.front());
-  if (!summed) add_up();
-  summed->wait();
-  return means;
+  return sums_beside_backward(
+      communicator_, !device_.is_cpu(),
+      [&] {
+        std::vector<double> shares;
+        for (const Tensor& loss : losses) shares.push_back(loss.item<double>() / communicator_.size());
+        return shares;
+      },
+      [&] { exchange_->backward(losses.front()); });
 }
 
 void FusionTraining::finish_epoch(const FusionStep& last) {

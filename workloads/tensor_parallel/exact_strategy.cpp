@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <array>
-#include <chrono>
 
 #include "core/counted.hpp"
 #include "core/error.hpp"
@@ -112,14 +111,11 @@ std::vector<ExactStrategy::BlockCost> ExactStrategy::costs() const {
   return costs;
 }
 
-/// Seconds that it took.
-double ExactStrategy::average_gradients() {
-  if (data_ranks_->size() == 1) return 0;
-  const auto begin = std::chrono::steady_clock::now();
+void ExactStrategy::average_gradients() {
+  if (data_ranks_->size() == 1) return;
   std::vector<torch::Tensor> gradients;
   for (const auto& parameter : parts_->network.parameters()) gradients.push_back(parameter.grad());
   average_in_one_message(*data_ranks_, gradients);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 double ExactStrategy::backward(const torch::Tensor& loss) {
@@ -127,25 +123,21 @@ double ExactStrategy::backward(const torch::Tensor& loss) {
     activation_bytes_ = first_pass_->bytes();
     first_pass_.reset();
   }
-  double sum = 0;
-  PendingWork summed;
-  const auto add_up = [&] {
-    sum = loss.item<double>();
-    summed = data_ranks_->host().all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
-  };
-  if (loss.is_cpu()) add_up();
-  const auto waited = [&] {
-    double seconds = 0;
-    for (const BlockCost& cost : costs()) seconds += cost.forward.wait_seconds + cost.backward.wait_seconds;
-    return seconds;
-  };
-  loss.backward();
-  const double now = waited();  // With what the forward pass waited, since the step before.
-  exposed_seconds_ = now - waited_before_ + average_gradients();
-  waited_before_ = now;
-  if (!summed) add_up();
-  summed->wait();
-  return sum / data_ranks_->size();
+  TimeSum averaging;
+  const auto sums = sums_beside_backward(
+      data_ranks_->host(), !loss.is_cpu(), [&] { return std::vector{loss.item<double>()}; },
+      [&] {
+        loss.backward();
+        const TimeMark passed(loss.device());
+        average_gradients();
+        averaging.add(passed, TimeMark(loss.device()));
+      });
+  double waited = 0;  // With what the forward pass waited, since the step before.
+  for (const auto& [name, block] : blocks_)
+    waited += block->forward_cost().waits.seconds() + block->backward_cost().waits.seconds();
+  exposed_seconds_ = waited - waited_before_ + averaging.seconds();
+  waited_before_ = waited;
+  return sums[0] / data_ranks_->size();
 }
 
 void ExactStrategy::after_step(const StepPlace& place) {
@@ -165,8 +157,8 @@ void ExactStrategy::append_blocks(std::int64_t epoch) {
     const bool sums = group_->size() > 1;
     parts_->context.metrics().append(
         "block",
-        {epoch, static_cast<std::int64_t>(i), forward.wait_seconds, backward.wait_seconds, forward.bytes,
-         backward.bytes, sums ? images * shapes[i].output_elements * width : std::int64_t{0},
+        {epoch, static_cast<std::int64_t>(i), forward.waits.seconds(), backward.waits.seconds(),
+         forward.bytes, backward.bytes, sums ? images * shapes[i].output_elements * width : std::int64_t{0},
          sums ? images * shapes[i].input_elements * width : std::int64_t{0}});
     forward = {};
     backward = {};

@@ -42,7 +42,7 @@ class ExactStrategy : public RankStrategy {
     SumCost forward, backward;
   };
   std::vector<BlockCost> costs() const;
-  double average_gradients();
+  void average_gradients();
   void append_blocks(std::int64_t epoch);
   void append_memory();
 

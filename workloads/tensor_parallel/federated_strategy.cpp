@@ -1,10 +1,9 @@
 #include "workloads/tensor_parallel/federated_strategy.hpp"
 
-#include <chrono>
-
 #include "core/error.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
 #include "workloads/common/metric_columns.hpp"
+#include "workloads/common/time_mark.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
@@ -12,12 +11,13 @@ namespace {
 
 constexpr std::int64_t kRebalanceBatch = 64;
 
-/// Seconds of `work`.
+/// Seconds of `work` on the network's device.
 template <class Work>
-double timed(const Work& work) {
-  const auto begin = std::chrono::steady_clock::now();
+double timed(const Network& network, const Work& work) {
+  const c10::Device device = network.parameters().front().device();
+  const TimeMark begin(device);
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return TimeMark(device).seconds_since(begin);
 }
 
 /// The norms behind the sums ("layer1.0.bn2"), in order.
@@ -82,10 +82,10 @@ void FederatedStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint
 }
 
 double FederatedStrategy::backward(const torch::Tensor& loss) {
-  loss.backward();
-  auto sum = loss.item<double>();
-  group_->collectives().host().all_reduce(&sum, 1, DType::f64, ReduceOp::sum)->wait();
-  return sum / group_->size();
+  const auto sums = sums_beside_backward(
+      group_->collectives().host(), !loss.is_cpu(), [&] { return std::vector{loss.item<double>()}; },
+      [&] { loss.backward(); });
+  return sums[0] / group_->size();
 }
 
 void FederatedStrategy::after_step(const StepPlace& place) {
@@ -93,7 +93,7 @@ void FederatedStrategy::after_step(const StepPlace& place) {
   step_ = place.step;
   const bool epoch_ends = place.step % place.steps_per_epoch == 0;
   if ((epoch_ends && place.epoch % options_.round_epochs == 0) || place.step == place.total_steps)
-    average_seconds_ = timed([&] { average_whole_tensors(); });
+    average_seconds_ = timed(parts_->network, [&] { average_whole_tensors(); });
 }
 
 /// What all ranks hold becomes its mean; slices stay.
@@ -174,8 +174,8 @@ StrategyState FederatedStrategy::state() const {
 void FederatedStrategy::before_test() {
   if (assembled_at_ == step_) return;  // The last epoch's test was of what is written now.
   assembled_at_ = step_;
-  const double concatenate_seconds = timed([&] { concatenate(); });
-  const double rebalance_seconds = timed([&] { rebalance(); });
+  const double concatenate_seconds = timed(parts_->network, [&] { concatenate(); });
+  const double rebalance_seconds = timed(parts_->network, [&] { rebalance(); });
   if (!recorded())
     parts_->context.metrics().append("round",
                                      {epoch_, average_seconds_, concatenate_seconds, rebalance_seconds});

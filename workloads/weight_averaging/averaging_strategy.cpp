@@ -1,17 +1,16 @@
 #include "workloads/weight_averaging/averaging_strategy.hpp"
 
-#include <chrono>
 #include <cmath>
 
 #include "workloads/common/compression/wire_bytes.hpp"
 #include "workloads/common/metric_columns.hpp"
+#include "workloads/common/time_mark.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
 namespace {
 
 using torch::Tensor;
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kTable = "average";
 constexpr const char* kSince = "local_steps";
@@ -88,7 +87,7 @@ void AveragingStrategy::after_step(const StepPlace& place) {
 
 void AveragingStrategy::average_and_note(const StepPlace& place) {
   const torch::NoGradGuard no_grad;
-  const auto began = Clock::now();
+  const TimeMark began(weights_.front().device());
   const Traffic before = collectives_->traffic();
   std::vector<Tensor> own;
   for (const Tensor& weight : weights_) own.push_back(weight.clone());
@@ -96,8 +95,7 @@ void AveragingStrategy::average_and_note(const StepPlace& place) {
   if (options_.average_momentum)
     for (const auto& [name, tensor] : parts_->optimiser.state()) tensors.push_back(tensor);
   average(tensors);
-  const std::chrono::duration<double> seconds = Clock::now() - began;
-  exposed_seconds_ = seconds.count();
+  exposed_seconds_ = TimeMark(weights_.front().device()).seconds_since(began);
   const Traffic after = collectives_->traffic();
 
   double distance = 0, norm = 0;

@@ -3,7 +3,9 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "runner/cuda/first_kernel.hpp"
@@ -23,10 +25,22 @@ std::mutex mutex;
 std::vector<std::string> trace;
 int events = 0;
 int streams = 0;
+double now = 0;  // In milliseconds.
+
+struct Event {
+  bool timed = false;
+  std::optional<double> recorded;
+};
+std::map<cudaEvent_t, Event> living;
 
 void note(const std::string& what) {
   const std::lock_guard lock(mutex);
   trace.push_back(what);
+}
+
+void pass(double milliseconds) {
+  const std::lock_guard lock(mutex);
+  now += milliseconds;
 }
 
 /// Handles are small numbers in a pointer's clothes.
@@ -39,6 +53,7 @@ std::string number(const void* of) { return std::to_string(reinterpret_cast<std:
 
 ncclResult_t begin(ncclComm_t comm, const std::string& what) {
   note(what);
+  pass(fake_gpu().nccl_milliseconds);
   comm->polls_left = fake_gpu().busy_polls;
   return comm->polls_left > 0 ? ncclInProgress : ncclSuccess;
 }
@@ -61,11 +76,15 @@ void reset_fake_gpu() {
   FakeGpu& gpu = fake_gpu();
   gpu.busy_polls = 0;
   gpu.network = ncclSuccess;
+  gpu.nccl_milliseconds = 0;
+  gpu.clock = cudaSuccess;
   gpu.stuck = gpu.without_driver = gpu.too_old = false;
   const std::lock_guard lock(mutex);
   trace.clear();
+  living.clear();
   events = 0;
   streams = 0;
+  now = 0;
 }
 
 }  // namespace muster::testing
@@ -107,20 +126,38 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  const std::lock_guard lock(mutex);
   *event = handle<cudaEvent_t>(++events);
+  living[*event] = {(flags & cudaEventDisableTiming) == 0, {}};
   return cudaSuccess;
 }
-cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const std::lock_guard lock(mutex);
+  living.erase(event);
+  return cudaSuccess;
+}
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   note("event " + number(event) + on(stream));
+  const std::lock_guard lock(mutex);
+  living.at(event).recorded = now;
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   note("wait for event " + number(event) + on(stream));
+  pass(1000);
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t) { return fake_gpu().stuck ? cudaErrorNotReady : cudaSuccess; }
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  if (fake_gpu().clock != cudaSuccess) return fake_gpu().clock;
+  const std::lock_guard lock(mutex);
+  for (cudaEvent_t event : {start, end})
+    if (!living.contains(event) || !living[event].timed || !living[event].recorded)
+      return cudaErrorInvalidResourceHandle;
+  *milliseconds = static_cast<float>(*living[end].recorded - *living[start].recorded);
+  return cudaSuccess;
+}
 
 ncclResult_t ncclGetVersion(int* version) {
   *version = 22809;

@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -16,6 +16,7 @@
 #include "core/nvml.hpp"
 #include "runner/comm/mpi_session.hpp"
 #include "runner/cuda/load_module.hpp"
+#include "tests/runner/cuda/module_of_test.hpp"
 
 namespace muster {
 namespace {
@@ -25,12 +26,6 @@ QueuedCommunicator* control = nullptr;
 std::size_t gpus = 0;  // Of this host, whatever CUDA_VISIBLE_DEVICES says.
 
 bool are_enough() { return gpus >= static_cast<std::size_t>(session->host_size()); }
-
-/// Beside a build's tests, or one folder above where a bundle has its own.
-std::filesystem::path module_file() {
-  const auto above = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
-  return exists(above / "muster_cuda.so") ? above / "muster_cuda.so" : cuda_module_file();
-}
 
 /// Copies go through a stream of the test's own, which waits for nothing by itself.
 class Gpu : public ::testing::Test {
@@ -52,7 +47,8 @@ class Gpu : public ::testing::Test {
     DeviceCommunicatorOptions options;
     options.patience_seconds = patience_seconds;
     options.lost = [this](const Error& error) { lost_ = error.problem(); };
-    return load_cuda_module_everywhere(*control, module_file(), options.device).connect(*control, options);
+    return load_cuda_module_everywhere(*control, testing::cuda_module_of_test(), options.device)
+        .connect(*control, options);
   }
 
   template <typename T>
@@ -142,6 +138,25 @@ TEST_F(Gpu, MeetsAtABarrier) {
   EXPECT_GT(communicator_->traffic().wait_seconds, 0);
 }
 
+TEST_F(Gpu, CountsTheSecondsThatCollectivesTakeOnTheGpu) {
+  const std::vector<std::uint8_t> piece(16'000'000, 7);
+  const auto* in = on_device(piece);
+  auto* out = on_device(std::vector<std::uint8_t>(size() * piece.size()));
+  ASSERT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  double before = communicator_->traffic().busy_seconds;
+  EXPECT_EQ(before, 0);
+  for (int round = 0; round < 3; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    communicator_->all_gather(in, piece.size(), out)->wait();
+    ASSERT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double busy = communicator_->traffic().busy_seconds;
+    EXPECT_GT(busy, before);
+    EXPECT_LT(busy - before, elapsed.count());
+    before = busy;
+  }
+}
+
 TEST_F(Gpu, TellsOfAPeerThatDoesNotCome) {
   if (control->size() < 2) GTEST_SKIP() << "no GPU for each rank: a lost peer needs two ranks";
   communicator_ = connect(3);
@@ -152,6 +167,7 @@ TEST_F(Gpu, TellsOfAPeerThatDoesNotCome) {
     const auto work = communicator_->all_reduce(data, 1, DType::f32, ReduceOp::sum);
     EXPECT_THROW(while (!work->done()){}, Error);
     EXPECT_THAT(lost_, ::testing::HasSubstr("a peer is lost"));
+    EXPECT_EQ(communicator_->traffic().collectives, 2U);
   }
   control->barrier();
 }

@@ -69,14 +69,15 @@ TEST_F(NcclCommunicatorTest, PutsACollectiveBehindItsCallersStreamAndThatBehindT
   const auto communicator = connect();
   take_trace();
   const auto work = communicator->all_reduce(buffer(64), 5, DType::bf16, ReduceOp::sum);
-  EXPECT_THAT(take_trace(), ElementsAre("event 1 on stream 9", "wait for event 1 on stream 1",
-                                        "all_reduce 64 64 5 type " + std::to_string(ncclBfloat16) + " op " +
-                                            std::to_string(ncclSum) + " on stream 1",
-                                        "event 2 on stream 1"));
+  EXPECT_THAT(take_trace(),
+              ElementsAre("event 1 on stream 9", "wait for event 1 on stream 1", "event 2 on stream 1",
+                          "all_reduce 64 64 5 type " + std::to_string(ncclBfloat16) + " op " +
+                              std::to_string(ncclSum) + " on stream 1",
+                          "event 3 on stream 1"));
   fake_gpu().stuck = true;
   EXPECT_FALSE(work->done());
   work->wait();
-  EXPECT_THAT(take_trace(), ElementsAre("wait for event 2 on stream 9")) << "the host must not wait";
+  EXPECT_THAT(take_trace(), ElementsAre("wait for event 3 on stream 9")) << "the host must not wait";
   fake_gpu().stuck = false;
   EXPECT_TRUE(work->done());
   EXPECT_EQ(communicator->traffic().payload_bytes, 10U);
@@ -85,7 +86,7 @@ TEST_F(NcclCommunicatorTest, PutsACollectiveBehindItsCallersStreamAndThatBehindT
 
 TEST_F(NcclCommunicatorTest, SpeaksOfBytesWhereNothingIsReduced) {
   const auto communicator = connect();
-  const auto asked = [&](const PendingWork&) { return take_trace().at(2); };
+  const auto asked = [&](const PendingWork&) { return take_trace().at(3); };
   take_trace();
   EXPECT_EQ(asked(communicator->all_gather(buffer(64), 6, buffer(128))),
             "all_gather 64 128 6 type 1 on stream 1");
@@ -93,9 +94,10 @@ TEST_F(NcclCommunicatorTest, SpeaksOfBytesWhereNothingIsReduced) {
   EXPECT_EQ(asked(communicator->reduce_scatter(buffer(64), buffer(128), 6, DType::f32, ReduceOp::maximum)),
             "reduce_scatter 64 128 6 type 7 op 2 on stream 1");
   communicator->all_gather_v(buffer(64), buffer(128), {6});
-  EXPECT_THAT(take_trace(), ElementsAre("event 7 on stream 9", "wait for event 7 on stream 1", "group",
-                                        "broadcast 64 128 6 type 1 from 0 on stream 1", "end of group",
-                                        "event 8 on stream 1"));
+  EXPECT_THAT(
+      take_trace(),
+      ElementsAre("event 10 on stream 9", "wait for event 10 on stream 1", "event 11 on stream 1", "group",
+                  "broadcast 64 128 6 type 1 from 0 on stream 1", "end of group", "event 12 on stream 1"));
 }
 
 TEST_F(NcclCommunicatorTest, RefusesWhatNcclCannotDo) {
@@ -118,8 +120,8 @@ TEST_F(NcclCommunicatorTest, SplitsOnceTheWholeIsDoneWithTheCall) {
     EXPECT_THAT(take_trace(), ElementsAre("split 4 2"));
     part->broadcast(buffer(64), 1, 0);
     EXPECT_THAT(take_trace(),
-                ElementsAre("event 1 on stream 9", "wait for event 1 on stream 2",
-                            "broadcast 64 64 1 type 1 from 0 on stream 2", "event 2 on stream 2"));
+                ElementsAre("event 1 on stream 9", "wait for event 1 on stream 2", "event 2 on stream 2",
+                            "broadcast 64 64 1 type 1 from 0 on stream 2", "event 3 on stream 2"));
   }
   EXPECT_THAT(take_trace(), ElementsAre("finalize", "destroy"));
   whole->broadcast(buffer(64), 1, 0);
@@ -136,6 +138,68 @@ TEST_F(NcclCommunicatorTest, WaitsOnTheHostAtABarrierAlone) {
   EXPECT_FALSE(fake_gpu().stuck);
   EXPECT_GE(communicator->traffic().wait_seconds, 0.04);
   later.join();
+}
+
+TEST_F(NcclCommunicatorTest, AddsUpWhatCollectivesThatAreDoneTookOnTheGpu) {
+  const auto communicator = connect();
+  const auto busy = [&] { return communicator->traffic().busy_seconds; };
+  const auto broadcast = [&](int milliseconds) {
+    fake_gpu().nccl_milliseconds = milliseconds;
+    communicator->broadcast(buffer(64), 1, 0)->wait();
+  };
+  EXPECT_EQ(busy(), 0);
+  fake_gpu().stuck = true;
+  broadcast(10);
+  broadcast(30);
+  EXPECT_EQ(busy(), 0) << "neither is done";
+  fake_gpu().stuck = false;
+  EXPECT_DOUBLE_EQ(busy(), 0.04);
+  EXPECT_DOUBLE_EQ(busy(), 0.04);
+  fake_gpu().stuck = true;
+  broadcast(200);
+  EXPECT_DOUBLE_EQ(busy(), 0.04);
+  fake_gpu().stuck = false;
+  EXPECT_DOUBLE_EQ(busy(), 0.24);
+  fake_gpu().nccl_milliseconds = 5;
+  communicator->barrier();
+  EXPECT_DOUBLE_EQ(busy(), 0.245);
+  communicator->split(0, 0)->barrier();
+  EXPECT_DOUBLE_EQ(busy(), 0.245) << "a part's traffic is its own";
+}
+
+TEST_F(NcclCommunicatorTest, AddsUpWhatIsDoneWhileNobodyAsks) {
+  const auto communicator = connect();
+  fake_gpu().nccl_milliseconds = 10;
+  communicator->broadcast(buffer(64), 1, 0);
+  communicator->broadcast(buffer(64), 1, 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  fake_gpu().stuck = true;
+  EXPECT_DOUBLE_EQ(communicator->traffic().busy_seconds, 0.02) << "the thread that watches has not looked";
+}
+
+TEST_F(NcclCommunicatorTest, TellsWhatIsKnownOfItsTrafficAfterAFailure) {
+  const auto communicator = connect();
+  fake_gpu().nccl_milliseconds = 10;
+  communicator->broadcast(buffer(64), 1, 0);
+  EXPECT_DOUBLE_EQ(communicator->traffic().busy_seconds, 0.01);
+  fake_gpu().stuck = true;
+  communicator->broadcast(buffer(64), 1, 0);
+  fake_gpu().network = ncclRemoteError;
+  EXPECT_EQ(code_of([&] { communicator->broadcast(buffer(64), 1, 0); }), ExitCode::task_failed);
+  fake_gpu().stuck = false;
+  fake_gpu().clock = cudaErrorLaunchFailure;
+  EXPECT_DOUBLE_EQ(communicator->traffic().busy_seconds, 0.01);
+  EXPECT_EQ(communicator->traffic().collectives, 2U);
+}
+
+TEST_F(NcclCommunicatorTest, ThrowsWhereTheGpuDoesNotTellATime) {
+  const auto communicator = connect();
+  fake_gpu().clock = cudaErrorLaunchFailure;
+  communicator->broadcast(buffer(64), 1, 0);
+  EXPECT_EQ(code_of([&] { communicator->traffic(); }), ExitCode::internal);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  EXPECT_THAT(lost_, HasSubstr("CUDA: an error"));
+  EXPECT_EQ(communicator->traffic().busy_seconds, 0);
 }
 
 TEST_F(NcclCommunicatorTest, ThrowsOnceANetworkFailsAndAbortsInsteadOfLeavingTogether) {

@@ -1,20 +1,7 @@
-#include <filesystem>
-
 #include "tests/workloads/cuda/device_of_test.hpp"
 #include "workloads/common/compression/cuda/load_device_compression.hpp"
 
 namespace muster::testing {
-namespace {
-
-/// Beside a build's tests, or one folder above where a bundle has its own.
-std::filesystem::path module_file() {
-  const auto above = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
-  const char* name = "muster_cuda_compression.so";
-  return exists(above / name) ? above / name : above / "lib/muster" / name;
-}
-
-}  // namespace
-
 std::string missing_device() {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
@@ -23,7 +10,7 @@ std::string missing_device() {
 }
 
 const workloads::DeviceCompression& device_compression() {
-  return workloads::load_device_compression(module_file());
+  return workloads::load_device_compression(workloads::device_compression_file());
 }
 
 // More tiles than are summed up at once.

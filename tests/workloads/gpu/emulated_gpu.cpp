@@ -12,7 +12,7 @@
 #include <torch/library.h>
 
 #include <array>
-#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "tests/workloads/gpu/emulated_memory.hpp"
+#include "tests/workloads/gpu/gang_of_test.hpp"
 #include "tests/workloads/gpu/gpu_of_test.hpp"
 
 namespace muster::workloads::testing {
@@ -57,6 +58,8 @@ DeviceMemory* memory_of(const std::optional<at::Device>& device) {
   return &memories.at(static_cast<std::size_t>(index));
 }
 
+using Clock = std::chrono::steady_clock;
+
 struct OneStream final : c10::impl::DeviceGuardImplInterface {
   c10::DeviceType type() const override { return c10::kCUDA; }
   c10::Device exchangeDevice(c10::Device device) const override {
@@ -70,10 +73,20 @@ struct OneStream final : c10::impl::DeviceGuardImplInterface {
   c10::Stream getStreamFromGlobalPool(c10::Device device, bool) const override { return stream(device); }
   c10::Stream exchangeStream(c10::Stream) const override { return stream(gpu(current_gpu)); }
   c10::DeviceIndex deviceCount() const noexcept override { return kGpus; }
-  void record(void**, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {}
+  void* getStreamNativeHandle(const c10::Stream) const override { return nullptr; }
+  void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {
+    destroyEvent(*event, 0);
+    *event = new Clock::time_point(Clock::now());
+  }
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }
-  void destroyEvent(void*, c10::DeviceIndex) const noexcept override {}
+  void destroyEvent(void* event, c10::DeviceIndex) const noexcept override {
+    delete static_cast<Clock::time_point*>(event);
+  }
+  double elapsedTime(void* begin, void* end, c10::DeviceIndex) const override {
+    const auto& from = *static_cast<Clock::time_point*>(begin);
+    return std::chrono::duration<double, std::milli>(*static_cast<Clock::time_point*>(end) - from).count();
+  }
   bool queryStream(const c10::Stream&) const override { return true; }
   void synchronizeStream(const c10::Stream&) const override {}
   void synchronizeEvent(void*) const override {}
@@ -167,8 +180,6 @@ void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack);
 }
 
-std::atomic<int> taken_by_links = 0;
-
 /// Takes the emulated GPU's memory alone.
 class FakeGpuLinks final : public DeviceCommunicator {
  public:
@@ -198,28 +209,28 @@ class FakeGpuLinks final : public DeviceCommunicator {
     links->owned_ = std::move(part);
     return links;
   }
-  Traffic traffic() const override { return host_.traffic(); }
+  /// What goes through the host's communicator is in its traffic.
+  Traffic traffic() const override { return {.collectives = taken_}; }
   void on_stream(void*) override {}
 
  private:
-  static void* taken(const void* memory) {
-    ++taken_by_links;
+  void* taken(const void* memory) {
+    ++taken_;
     if (memory == on_host(memory)) throw std::logic_error("memory of a CPU between GPUs");
     return on_host(memory);
   }
   Communicator& host_;
+  std::uint64_t taken_ = 0;
   std::unique_ptr<Communicator> owned_;
 };
 
 }  // namespace
 
-std::string missing_gpus(int) { return {}; }
+std::string missing_gpus(int wanted) { return wanted <= kGpus ? "" : "fewer GPUs are emulated"; }
 
 std::unique_ptr<DeviceCommunicator> links_between_gpus(Communicator& ranks) {
   return std::make_unique<FakeGpuLinks>(ranks);
 }
-
-int collectives_between_gpus() { return taken_by_links; }
 
 }  // namespace muster::workloads::testing
 

@@ -1,5 +1,8 @@
 #include "core/error.hpp"
 #include "core/nvml.hpp"
+#include "runner/cuda/load_module.hpp"
+#include "tests/runner/cuda/module_of_test.hpp"
+#include "tests/workloads/gpu/gang_of_test.hpp"
 #include "tests/workloads/gpu/gpu_of_test.hpp"
 #include "workloads/common/compute_device.hpp"
 
@@ -15,8 +18,11 @@ std::string missing_gpus(int wanted) {
   }
 }
 
-/// NCCL is tested between processes.
-std::unique_ptr<DeviceCommunicator> links_between_gpus(Communicator&) { return nullptr; }
-int collectives_between_gpus() { return 0; }
+std::unique_ptr<DeviceCommunicator> links_between_gpus(Communicator& ranks) {
+  if (Nvml().gpus().size() < static_cast<std::size_t>(ranks.size())) return nullptr;
+  DeviceCommunicatorOptions options;
+  options.device = gpu_of_rank(ranks.rank());
+  return load_cuda_module(muster::testing::cuda_module_of_test()).connect(ranks, options);
+}
 
 }  // namespace muster::workloads::testing

@@ -5,9 +5,8 @@
 namespace muster::workloads {
 
 std::unique_ptr<Compressor> make_bf16(const CompressionOptions&, const DrawSource&) {
-  constexpr std::uint32_t kOverflow = 0x7F7F8000;
   const CompressionKernels& loops = compression_kernels();
-  return make_cast({DType::bf16, loops.to_bf16, loops.add_bf16, kOverflow});
+  return make_cast({DType::bf16, loops.to_bf16, loops.add_bf16, kBf16Overflow});
 }
 
 }  // namespace muster::workloads

@@ -5,9 +5,8 @@
 namespace muster::workloads {
 
 std::unique_ptr<Compressor> make_fp16(const CompressionOptions&, const DrawSource&) {
-  constexpr std::uint32_t k65520 = 0x477FF000;
   const CompressionKernels& loops = compression_kernels();
-  return make_cast({DType::f16, loops.to_half, loops.add_half, k65520});
+  return make_cast({DType::f16, loops.to_half, loops.add_half, kFp16Overflow});
 }
 
 }  // namespace muster::workloads

@@ -14,6 +14,12 @@ struct DrawSource {
   int rank = 0;
 };
 
+/// What randomk multiplies the kept elements by.
+inline float randomk_factor(bool unbiased, std::int64_t elements, std::int64_t kept) {
+  return unbiased && kept > 0 ? static_cast<float>(static_cast<double>(elements) / static_cast<double>(kept))
+                              : 1;
+}
+
 /// The gradient itself.
 std::unique_ptr<Compressor> make_none(const CompressionOptions& options, const DrawSource& source);
 /// IEEE half precision, rounded to nearest; sums are rounded at every addition.

@@ -58,10 +58,7 @@ class Qsgd : public Compressor {
   }
 
  private:
-  std::size_t norms_of(const Layer& layer) const {
-    if (layer.elements == 0) return 0;
-    return bucket_ == 0 ? 1 : static_cast<std::size_t>((layer.elements + bucket_ - 1) / bucket_);
-  }
+  std::size_t norms_of(const Layer& layer) const { return qsgd_norms(layer.elements, bucket_); }
   Quantisation quantisation(const Layer& layer) const {
     Quantisation how = quantisation_of(source_, layer, step_, levels_);
     how.bucket = bucket_;

@@ -74,10 +74,7 @@ class RandomK : public Compressor {
   std::int64_t compress(const Layer& layer, const float* gradient, float, PackedBuffer& out) override {
     require_finite(layer, gradient, step_);
     const std::vector<std::uint32_t>& index = chosen(layer);
-    const float factor =
-        unbiased_ && !index.empty()
-            ? static_cast<float>(static_cast<double>(layer.elements) / static_cast<double>(index.size()))
-            : 1;
+    const float factor = randomk_factor(unbiased_, layer.elements, static_cast<std::int64_t>(index.size()));
     std::byte* to = out.extend(index.size() * sizeof(float));
     for (std::size_t i = 0; i < index.size(); ++i) {
       const float value = gradient[index[i]] * factor;

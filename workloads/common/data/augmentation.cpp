@@ -106,7 +106,9 @@ torch::Tensor composed(const torch::Tensor& images, const torch::Tensor& values,
           std::int64_t{d.cutout_row}, std::int64_t{d.cutout_column}})
       *out++ = value;
   }
-  const auto table = drawn.to(images.device());
+  // The host does not wait for the GPU: what it copies from is read before the call returns.
+  const auto there = torch::TensorOptions(images.device());
+  const auto table = drawn.to(there, /*non_blocking=*/true);
   const auto column_of = [&](std::int64_t i) { return table.narrow(1, i, 1); };  // [n, 1]
   const auto side = torch::arange(kImageSide, table.options());                  // [32]
   const auto flip = column_of(3);
@@ -135,7 +137,7 @@ torch::Tensor composed(const torch::Tensor& images, const torch::Tensor& values,
   const auto bytes = images.view({-1, kImageChannels}).index_select(0, pixels.view(-1));  // [n*1024, 3]
   const auto levels =
       bytes.to(torch::kInt64) * kImageChannels + torch::arange(kImageChannels, table.options());
-  const auto batch = values.to(images.device()).view(-1).index_select(0, levels.view(-1));
+  const auto batch = values.to(there, /*non_blocking=*/true).view(-1).index_select(0, levels.view(-1));
   return batch.view({count, kImageSide, kImageSide, kImageChannels})
       .masked_fill(seen.logical_not().unsqueeze(3), 0);
 }

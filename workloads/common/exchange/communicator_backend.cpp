@@ -60,13 +60,10 @@ const at::Tensor& only(const std::vector<at::Tensor>& tensors) {
 }
 
 c10::intrusive_ptr<c10::ivalue::Future> future_of(const std::vector<at::Tensor>& tensors) {
-  // It must know whose streams to look at. A rank has one GPU.
-  std::vector<c10::Device> gpus;
-  for (const at::Tensor& tensor : tensors) {
-    if (!tensor.is_cpu() && gpus.empty()) gpus.push_back(tensor.device());
-  }
-  return c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()),
-                                                  std::move(gpus));
+  // All are in one memory: a rank has one GPU.
+  return c10::make_intrusive<c10::ivalue::Future>(
+      c10::ListType::create(c10::TensorType::get()),
+      tensors.empty() ? std::vector<c10::Device>{} : devices_of(tensors.front()));
 }
 
 }  // namespace
@@ -135,7 +132,6 @@ CommunicatorBackend::CommunicatorBackend(TensorCollectives collectives, Exchange
     : c10d::Backend(collectives.rank(), collectives.size()),
       collectives_(std::move(collectives)),
       algorithm_(algorithm),
-      last_start_(std::chrono::steady_clock::now()),
       completion_(std::make_unique<Completion>()) {}
 
 CommunicatorBackend::~CommunicatorBackend() = default;
@@ -156,7 +152,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::add(c10d::OpType type, bool 
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allreduce(std::vector<at::Tensor>& tensors,
                                                               const c10d::AllreduceOptions& options) {
-  last_start_ = std::chrono::steady_clock::now();
+  last_start_.emplace(only(tensors).device());
   auto work = collectives_.all_reduce(only(tensors), reduce_op(options.reduceOp), algorithm_);
   return add(c10d::OpType::ALLREDUCE, collectives_.between_gpus(tensors.front(), algorithm_), std::move(work),
              tensors);
@@ -164,7 +160,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allreduce(std::vector<at::Te
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::broadcast(std::vector<at::Tensor>& tensors,
                                                               const c10d::BroadcastOptions& options) {
-  last_start_ = std::chrono::steady_clock::now();
+  last_start_.emplace(only(tensors).device());
   auto work = collectives_.broadcast(only(tensors), static_cast<int>(options.rootRank));
   return add(c10d::OpType::BROADCAST, collectives_.between_gpus(tensors.front()), std::move(work), tensors);
 }
@@ -177,7 +173,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allgather(std::vector<std::v
   std::vector<std::int64_t> shape{size_};
   shape.insert(shape.end(), input.sizes().begin(), input.sizes().end());
   const at::Tensor gathered = at::empty(shape, input.options());
-  last_start_ = std::chrono::steady_clock::now();
+  last_start_.emplace(input.device());
   auto work = collectives_.all_gather(input, gathered);
   return add(c10d::OpType::ALLGATHER, collectives_.between_gpus(input), std::move(work), outputs[0],
              [input, gathered, list = outputs[0]] {
@@ -190,7 +186,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::allgather(std::vector<std::v
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_allgather_base(at::Tensor& output, at::Tensor& input,
                                                                     const c10d::AllgatherOptions&) {
-  last_start_ = std::chrono::steady_clock::now();
+  last_start_.emplace(input.device());
   auto work = collectives_.all_gather(input, output);
   return add(c10d::OpType::_ALLGATHER_BASE, collectives_.between_gpus(input), std::move(work), {output},
              [input] {});
@@ -198,7 +194,7 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_allgather_base(at::Tensor& 
 
 c10::intrusive_ptr<c10d::Work> CommunicatorBackend::_reduce_scatter_base(
     at::Tensor& output, at::Tensor& input, const c10d::ReduceScatterOptions& options) {
-  last_start_ = std::chrono::steady_clock::now();
+  last_start_.emplace(input.device());
   auto work = collectives_.reduce_scatter(input, output, reduce_op(options.reduceOp));
   return add(c10d::OpType::_REDUCE_SCATTER_BASE, collectives_.between_gpus(input), std::move(work), {output},
              [input] {});
@@ -209,6 +205,11 @@ c10::intrusive_ptr<c10d::Work> CommunicatorBackend::barrier(const c10d::BarrierO
   auto future = future_of({});
   future->markCompleted(c10::IValue(std::vector<at::Tensor>{}));
   return c10::make_intrusive<FutureWork>(rank_, c10d::OpType::BARRIER, std::move(future));
+}
+
+std::vector<c10::Device> devices_of(const at::Tensor& tensor) {
+  if (tensor.is_cpu()) return {};
+  return {tensor.device()};
 }
 
 c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(

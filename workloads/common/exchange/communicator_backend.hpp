@@ -5,14 +5,15 @@
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "workloads/common/tensor_collectives.hpp"
+#include "workloads/common/time_mark.hpp"
 
 namespace muster::workloads {
 
@@ -32,8 +33,8 @@ class CommunicatorBackend : public c10d::Backend {
   /// How the all-reduces that are called from now on travel. The same on every rank.
   void set_algorithm(ExchangeAlgorithm algorithm) { algorithm_ = algorithm; }
 
-  /// When the newest collective was handed over.
-  std::chrono::steady_clock::time_point last_start() const { return last_start_; }
+  /// When the newest collective was handed over, on the device of its tensor.
+  const std::optional<TimeMark>& last_start() const { return last_start_; }
 
   /// One tensor, in place; SUM, MIN or MAX.
   c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
@@ -59,9 +60,12 @@ class CommunicatorBackend : public c10d::Backend {
 
   TensorCollectives collectives_;
   ExchangeAlgorithm algorithm_;
-  std::chrono::steady_clock::time_point last_start_;
+  std::optional<TimeMark> last_start_;
   std::unique_ptr<Completion> completion_;
 };
+
+/// Whose streams a future of this tensor must know: its GPU's, or none.
+std::vector<c10::Device> devices_of(const at::Tensor& tensor);
 
 /// A process group with `backend` for host memory and GPUs': c10d's own functions take one.
 c10::intrusive_ptr<c10d::ProcessGroup> make_process_group(

@@ -1,26 +1,35 @@
 #include "workloads/common/exchange/gradient_compression.hpp"
 
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include "core/error.hpp"
+#include "workloads/common/exchange/communicator_backend.hpp"
+#include "workloads/common/exchange/device_packer.hpp"
+#include "workloads/common/time_mark.hpp"
 
 namespace muster::workloads {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct Bucket {
+  struct Gradient {
+    std::size_t layer;
+    std::int64_t place;  ///< elements from the buffer's first
+  };
   at::Tensor buffer;
-  at::Tensor host;  ///< the same, or a copy of what is in a GPU's memory
-  std::vector<ReadyGradient> gradients;
+  std::vector<Gradient> gradients;
+  std::optional<c10::Event> full;  ///< of a GPU's, on the backward pass's stream
   c10::intrusive_ptr<c10::ivalue::Future> joined;
 };
 
@@ -61,11 +70,38 @@ JoinedParameters all_joined(const NamedTensors& parameters) {
   return all;
 }
 
+/// Where gradients are compressed, and what for.
+struct GradientCompression::Place {
+  c10::Device gradients;
+  const DeviceCompression* kernels = nullptr;  ///< null: in host memory
+  std::string name;
+
+  Place(c10::Device device, const JoinOptions& options, const std::filesystem::path& module)
+      : gradients(device), name("CPU") {
+    if (device.is_cpu() || !packs_on_device(options)) return;
+    try {
+      kernels = &load_device_compression(module);
+      name = "GPU";
+    } catch (const Error& error) {
+      name += std::string(", since ") + error.what();
+    }
+  }
+  MakePacker packer(const DrawSource& source) const {
+    if (!kernels) return make_host_packer;
+    return [this, source](Compressor& forms, const std::vector<Layer>& layers, const JoinOptions& options) {
+      return make_device_packer(*kernels, gradients, source, forms, layers, options);
+    };
+  }
+};
+
 class GradientCompression::Worker {
  public:
   Worker(Communicator& communicator, const NamedTensors& parameters, const JoinedParameters& joined,
-         const JoinOptions& options)
-      : joiner(communicator, layers_of(parameters, joined), options), joined_(joined) {
+         const JoinOptions& options, const std::filesystem::path& kernels)
+      : place(parameters.front().second.device(), options, kernels),
+        joiner(communicator, layers_of(parameters, joined), options,
+               place.packer({options.seed, communicator.rank()})),
+        joined_(joined) {
     if (!joined.empty() && options.compressor.method == "powersgd") {
       throw Error(ExitCode::config, "powersgd factors each layer's matrix", "use granularity = layerwise");
     }
@@ -89,17 +125,19 @@ class GradientCompression::Worker {
 
   void install(ExchangeOptions& options);
   c10::intrusive_ptr<c10::ivalue::Future> take(c10d::GradBucket& bucket);
-  double exposed_seconds() const { return std::chrono::duration<double>(last_end_ - last_start_).count(); }
+  double exposed_seconds() const { return last_end_ ? last_end_->seconds_since(*last_start_) : 0; }
 
+  Place place;
   GradientJoiner joiner;
 
  private:
   void work();
+  void join(const Bucket& bucket);
 
   JoinedParameters joined_;
   std::unordered_map<const void*, std::size_t> layer_of_;  ///< by a parameter's place in memory
   std::vector<std::int64_t> elements_;                     ///< of each parameter
-  Clock::time_point last_start_, last_end_;
+  std::optional<TimeMark> last_start_, last_end_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Bucket> queue_;
@@ -146,28 +184,28 @@ void GradientCompression::Worker::install(ExchangeOptions& options) {
 
 c10::intrusive_ptr<c10::ivalue::Future> GradientCompression::Worker::take(c10d::GradBucket& bucket) {
   const at::Tensor buffer = bucket.getBuffer();
-  std::vector<c10::Device> gpus;
-  if (!buffer.is_cpu()) gpus.push_back(buffer.device());
-  Bucket job{buffer,
-             buffer.cpu(),
-             {},
-             c10::make_intrusive<c10::ivalue::Future>(c10::TensorType::get(), std::move(gpus))};
+  const c10::Device device = buffer.device();
+  Bucket job{
+      buffer, {}, {}, c10::make_intrusive<c10::ivalue::Future>(c10::TensorType::get(), devices_of(buffer))};
   const std::vector<at::Tensor> gradients = bucket.getGradients();
   const std::vector<at::Tensor> parameters = bucket.getParameters();
   const std::size_t first = layer_of_.at(parameters.front().const_data_ptr());
   if (!joined_.empty() && first + 1 == joiner.layers().size()) {
     MUSTER_ASSERT(job.buffer.numel() == joiner.layers().back().elements);
-    job.gradients.push_back({first, job.host.data_ptr<float>()});
+    job.gradients.push_back({first, 0});
   } else {
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       MUSTER_ASSERT(gradients[i].is_contiguous());
       const std::int64_t place = gradients[i].storage_offset() - buffer.storage_offset();
-      job.gradients.push_back(
-          {layer_of_.at(parameters[i].const_data_ptr()), job.host.data_ptr<float>() + place});
+      job.gradients.push_back({layer_of_.at(parameters[i].const_data_ptr()), place});
     }
   }
+  if (!device.is_cpu()) {
+    job.full.emplace(device.type());
+    job.full->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  }
   const auto joined = job.joined;
-  last_start_ = Clock::now();
+  last_start_.emplace(device);
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back(std::move(job));
@@ -177,6 +215,11 @@ c10::intrusive_ptr<c10::ivalue::Future> GradientCompression::Worker::take(c10d::
 }
 
 void GradientCompression::Worker::work() {
+  // What is put on a GPU goes on a stream of its own, beside the backward pass's.
+  c10::OptionalStreamGuard stream;
+  const c10::Device device = place.gradients;
+  if (!device.is_cpu())
+    stream.reset_stream(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
@@ -185,22 +228,32 @@ void GradientCompression::Worker::work() {
     queue_.pop_front();
     lock.unlock();
     try {
-      joiner.join(job.gradients);
-      const at::NoGradGuard no_grad;
-      if (!job.host.is_same(job.buffer)) job.buffer.copy_(job.host);
-      last_end_ = Clock::now();
+      if (job.full) job.full->block(*stream.current_stream());
+      join(job);
+      last_end_.emplace(device);
       job.joined->markCompleted(job.buffer);
     } catch (...) {
-      last_end_ = Clock::now();
+      last_end_.reset();
       job.joined->setError(std::current_exception());
     }
     lock.lock();
   }
 }
 
+void GradientCompression::Worker::join(const Bucket& bucket) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor gradients = place.kernels ? bucket.buffer : bucket.buffer.cpu();
+  std::vector<ReadyGradient> ready;
+  for (const auto& [layer, first] : bucket.gradients)
+    ready.push_back({layer, gradients.mutable_data_ptr<float>() + first});
+  joiner.join(ready);
+  if (!gradients.is_same(bucket.buffer)) bucket.buffer.copy_(gradients);
+}
+
 GradientCompression::GradientCompression(Communicator& communicator, const NamedTensors& parameters,
-                                         const JoinedParameters& joined, const JoinOptions& options)
-    : worker_(std::make_unique<Worker>(communicator, parameters, joined, options)) {}
+                                         const JoinedParameters& joined, const JoinOptions& options,
+                                         const std::filesystem::path& kernels)
+    : worker_(std::make_unique<Worker>(communicator, parameters, joined, options, kernels)) {}
 
 GradientCompression::~GradientCompression() = default;
 
@@ -212,15 +265,17 @@ void GradientCompression::begin_step(std::int64_t step, double ratio, bool measu
 
 const StepCompression& GradientCompression::figures() { return worker_->joiner.figures(); }
 
+const std::string& GradientCompression::place() const { return worker_->place.name; }
+
 double GradientCompression::exposed_seconds() const { return worker_->exposed_seconds(); }
 
 const std::vector<Layer>& GradientCompression::layers() const { return worker_->joiner.layers(); }
 
 NamedTensors GradientCompression::state() {
+  const c10::Device device = worker_->place.kernels ? worker_->place.gradients : c10::Device(c10::kCPU);
   NamedTensors tensors;
-  for (const auto& [name, values] : worker_->joiner.state()) {
-    tensors.emplace_back(name, at::from_blob(values->data(), {static_cast<std::int64_t>(values->size())}));
-  }
+  for (const auto& [name, values] : worker_->joiner.state())
+    tensors.emplace_back(name, view_of(values.data(), static_cast<std::int64_t>(values.size()), device));
   return tensors;
 }
 

@@ -4,10 +4,13 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runner/communicator.hpp"
+#include "workloads/common/compression/cuda/load_device_compression.hpp"
 #include "workloads/common/compression/gradient_joiner.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
 #include "workloads/common/sgd.hpp"
@@ -19,19 +22,22 @@ namespace muster::workloads {
 using JoinedParameters = std::vector<std::size_t>;
 
 /// The gradients as layers for a compressor, each by itself. Throws Error(config) for parameters that are not
-/// fp32 in host memory.
+/// fp32.
 std::vector<Layer> gradient_layers(const NamedTensors& parameters);
 JoinedParameters all_joined(const NamedTensors& parameters);
 
 /// Compresses, exchanges and averages one network's gradients on a thread of its own, so that the backward
 /// pass goes on. While one runs, that thread alone may use `communicator`: SyncBN cannot go with it. Every
-/// rank makes it over the same parameters, and a GradientExchange that must not outlive it.
+/// rank makes it over the same parameters, and a GradientExchange that must not outlive it. Gradients on a
+/// GPU are compressed there where the method has kernels, on a stream of its own; else copies of them in host
+/// memory are.
 class GradientCompression {
  public:
-  /// Throws Error(config) for options that do not go together, or parameters that are not fp32 in host
-  /// memory.
+  /// `kernels` is loaded where it is wanted; without it the CPU compresses. Throws Error(config) for options
+  /// that do not go together, or parameters that are not fp32.
   GradientCompression(Communicator& communicator, const NamedTensors& parameters,
-                      const JoinedParameters& joined, const JoinOptions& options);
+                      const JoinedParameters& joined, const JoinOptions& options,
+                      const std::filesystem::path& kernels = device_compression_file());
   ~GradientCompression();
   GradientCompression(const GradientCompression&) = delete;
   GradientCompression& operator=(const GradientCompression&) = delete;
@@ -41,6 +47,9 @@ class GradientCompression {
 
   /// Before each backward pass; see GradientJoiner.
   void begin_step(std::int64_t step, double ratio, bool measure_error);
+
+  /// "CPU", or "GPU", and why not there.
+  const std::string& place() const;
 
   /// Of the newest backward pass, once it has ended.
   const StepCompression& figures();
@@ -53,6 +62,7 @@ class GradientCompression {
   NamedTensors state();
 
  private:
+  struct Place;
   class Worker;
   std::unique_ptr<Worker> worker_;
 };

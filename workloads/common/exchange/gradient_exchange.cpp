@@ -4,7 +4,6 @@
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -14,8 +13,6 @@
 
 namespace muster::workloads {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kFirstBucketBytes = 1 << 20;
 constexpr std::size_t kBroadcastBytes = 64 << 20;
@@ -88,7 +85,7 @@ struct GradientExchange::State {
   std::unique_ptr<ResumableReducer> reducer;
   double loss_share = 1;  ///< what of the loss the backward pass takes
   bool settled = false;
-  ExchangeTimes times;
+  std::optional<TimeMark> arrived;  ///< the newest backward pass's last bucket
 };
 
 GradientExchange::GradientExchange(const TensorCollectives& collectives, std::vector<at::Tensor> parameters,
@@ -139,8 +136,7 @@ void GradientExchange::backward(const at::Tensor& loss) {
   }
   for (const auto& work : state_->under_way) work->wait();
   state_->under_way.clear();
-  const std::chrono::duration<double> exposed = Clock::now() - state_->backend->last_start();
-  state_->times.exposed_seconds = exposed.count();
+  state_->arrived.emplace(loss.device());
   if (!state_->settled) {
     // At once, not before the next forward pass: a checkpoint after any step then holds the lasting
     // assignment.
@@ -154,7 +150,27 @@ BucketAssignment GradientExchange::buckets() const {
   return {state_->reducer->buckets(), state_->settled};
 }
 
-ExchangeTimes GradientExchange::times() const { return state_->times; }
+ExchangeTimes GradientExchange::times() const {
+  const auto& arrived = state_->arrived;
+  if (!arrived || !state_->backend->last_start()) return {};
+  return {.exposed_seconds = arrived->seconds_since(*state_->backend->last_start())};
+}
+
+std::vector<double> sums_beside_backward(Communicator& ranks, bool on_gpu,
+                                         const std::function<std::vector<double>()>& read,
+                                         const std::function<void()>& backward) {
+  std::vector<double> sums;
+  PendingWork summed;
+  const auto start = [&] {
+    sums = read();
+    summed = ranks.all_reduce(sums.data(), sums.size(), DType::f64, ReduceOp::sum);
+  };
+  if (!on_gpu) start();
+  backward();
+  if (on_gpu) start();
+  summed->wait();
+  return sums;
+}
 
 void average_in_one_message(const TensorCollectives& collectives, const std::vector<at::Tensor>& tensors) {
   if (collectives.size() == 1 || tensors.empty()) return;

@@ -60,6 +60,13 @@ class GradientExchange {
   std::unique_ptr<State> state_;
 };
 
+/// Collective: the ranks' sums of what `read` gives, the same on every rank: losses, by which all judge
+/// alike. They travel while `backward` runs; what a GPU computes is read once the pass is on its stream,
+/// since the host waits for it there.
+std::vector<double> sums_beside_backward(Communicator& ranks, bool on_gpu,
+                                         const std::function<std::vector<double>()>& read,
+                                         const std::function<void()>& backward);
+
 /// Collective: `tensors`, of one type, become their means over the ranks, in one message.
 void average_in_one_message(const TensorCollectives& collectives, const std::vector<at::Tensor>& tensors);
 

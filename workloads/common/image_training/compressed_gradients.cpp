@@ -203,7 +203,8 @@ CompressedGradients::CompressedGradients(const TrainingParts& parts, const Compr
                 : joined_.size() == parameters
                     ? std::string("all layers as one")
                     : std::to_string(joined_.size()) + " layers as one, " +
-                          std::to_string(parameters - joined_.size()) + " each for itself"));
+                          std::to_string(parameters - joined_.size()) + " each for itself") +
+               ", on the " + compression_.place());
 }
 
 CompressedGradients::CompressedGradients(const TrainingParts& parts, const CompressionSettings& settings,
@@ -229,6 +230,8 @@ void CompressedGradients::install(ExchangeOptions& options) {
 }
 
 void CompressedGradients::calibrate(double bucket_mb) {
+  if (compression_.place() == "GPU")
+    context_.log("calibrating by the CPU's compressors; these gradients are compressed on the GPU");
   Communicator& communicator = context_.communicator();
   double bytes = 0;
   for (const Layer& layer : compression_.layers()) bytes += 4 * static_cast<double>(layer.elements);

@@ -98,21 +98,14 @@ double GradientStrategy::backward(const torch::Tensor& loss) {
   if (!exchange_) {
     make_exchange(nullptr, torch::autograd::grad({loss}, parts_->network.parameters(), {}, true));
   }
-  // All ranks judge the same number.
   Communicator& communicator = parts_->context.communicator();
-  double sum = 0;
-  PendingWork summed;
-  const auto add_up = [&] {
-    sum = loss.item<double>();
-    summed = communicator.all_reduce(&sum, 1, DType::f64, ReduceOp::sum);
-  };
-  // It travels while the backward pass runs. A GPU's is not asked for before the pass is put on its stream.
-  if (loss.is_cpu()) add_up();
-  if (compressed_) compressed_->before_backward();
-  exchange_->backward(loss);
-  if (!summed) add_up();
-  summed->wait();
-  return sum / communicator.size();
+  const auto sums = sums_beside_backward(
+      communicator, !loss.is_cpu(), [&] { return std::vector{loss.item<double>()}; },
+      [&] {
+        if (compressed_) compressed_->before_backward();
+        exchange_->backward(loss);
+      });
+  return sums[0] / communicator.size();
 }
 
 std::vector<MetricTable> GradientStrategy::tables() const {

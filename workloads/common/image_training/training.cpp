@@ -168,10 +168,10 @@ StepFigures ImageTraining::step() {
     MixedBatch mixed = mixed_batch(batches_, data_.train, samples, epoch, data_.classes, parameters_.mixing,
                                    parameters_.seed);
     images = std::move(mixed.images);
-    targets = mixed.targets.to(device_, parameters_.precision.parameters);
+    targets = mixed.targets.to(device_, parameters_.precision.parameters, /*non_blocking=*/true);
   } else {
     images = batches_.training_batch(data_.train, samples, epoch);
-    targets = BatchMaker::labels(data_.train, samples).to(device_);
+    targets = BatchMaker::labels(data_.train, samples).to(device_, /*non_blocking=*/true);
   }
   if (!parameters_.channels_last) images = images.contiguous();
   optimiser_->clear_gradients();

@@ -55,6 +55,24 @@ struct BatchNormKernels {
                               const Real* b, const Real* c, Element* dx);
 };
 
+/// The maximum of each 2x2 block of `images` of height x width; what is left of an odd one goes nowhere.
+template <class Element>
+struct MaxPoolKernels {
+  /// `which` tells the first largest of each block: 0 to 3, by rows; a NaN counts as larger.
+  void (*forward)(const Element* x, std::int64_t images, std::int64_t height, std::int64_t width,
+                  std::int64_t channels, Element* y, std::uint8_t* which);
+  /// All of dx is written.
+  void (*backward)(const Element* dy, const std::uint8_t* which, std::int64_t images, std::int64_t height,
+                   std::int64_t width, std::int64_t channels, Element* dx);
+};
+
+/// x * P(normal variable <= x), the exact GELU (Hendrycks and Gimpel 2016): to within the rounding of `Bf16`
+/// or 2e-6.
+struct GeluKernels {
+  void (*forward)(const Bf16* x, std::int64_t count, Bf16* y);
+  void (*backward)(const Bf16* x, const Bf16* dy, std::int64_t count, Bf16* dx);
+};
+
 /// One step of stochastic gradient descent over `count` elements (see Sgd).
 template <class Real>
 struct SgdStep {
@@ -68,6 +86,10 @@ struct Kernels {
   BatchNormKernels<float, float> norm_f32;
   BatchNormKernels<double, double> norm_f64;
   BatchNormKernels<Bf16, float> norm_bf16;
+  MaxPoolKernels<float> pool_f32;
+  MaxPoolKernels<double> pool_f64;
+  MaxPoolKernels<Bf16> pool_bf16;
+  GeluKernels gelu_bf16;
   void (*sgd_f32)(float* weight, const float* gradient, float* momentum, std::int64_t count,
                   SgdStep<float> step);
   void (*sgd_f64)(double* weight, const double* gradient, double* momentum, std::int64_t count,

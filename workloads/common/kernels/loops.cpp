@@ -243,6 +243,121 @@ void backward_pool_apply(const Element* __restrict x, const Element* __restrict 
   });
 }
 
+template <class Element>
+void max_pool(const Element* __restrict x, std::int64_t images, std::int64_t height, std::int64_t width,
+              std::int64_t channels, Element* __restrict y, std::uint8_t* __restrict which) {
+  for (std::int64_t image = 0; image < images; ++image, x += height * width * channels) {
+    for (std::int64_t line = 0; line + 2 <= height; line += 2) {
+      for (std::int64_t column = 0; column + 2 <= width; column += 2, y += channels, which += channels) {
+        const Element* __restrict a = x + (line * width + column) * channels;
+        const Element* __restrict b = a + width * channels;
+        for (std::int64_t c = 0; c < channels; ++c) {
+          auto best = load(a[c]);
+          std::uint8_t place = 0;
+          const auto look = [&](auto value, std::uint8_t at) {
+            const bool larger = value > best || value != value;
+            best = larger ? value : best;
+            place = larger ? at : place;
+          };
+          look(load(a[c + channels]), 1);
+          look(load(b[c]), 2);
+          look(load(b[c + channels]), 3);
+          store(y[c], best);
+          which[c] = place;
+        }
+      }
+    }
+  }
+}
+
+// Arithmetic, since GCC 12 makes no vectors of structs that are chosen between.
+inline float kept_if(float value, bool keep) { return keep ? value : 0; }
+inline double kept_if(double value, bool keep) { return keep ? value : 0; }
+inline Bf16 kept_if(Bf16 value, bool keep) {
+  return {static_cast<std::uint16_t>(value.bits & static_cast<std::uint16_t>(-static_cast<int>(keep)))};
+}
+
+template <class Element>
+void max_pool_backward(const Element* __restrict dy, const std::uint8_t* __restrict which,
+                       std::int64_t images, std::int64_t height, std::int64_t width, std::int64_t channels,
+                       Element* __restrict dx) {
+  const std::int64_t row = width * channels, odd = (width % 2) * channels;
+  for (std::int64_t image = 0; image < images; ++image) {
+    for (std::int64_t line = 0; line + 2 <= height; line += 2, dx += 2 * row) {
+      for (std::int64_t column = 0; column + 2 <= width; column += 2, dy += channels, which += channels) {
+        Element* __restrict a = dx + column * channels;
+        Element* __restrict b = a + row;
+        for (std::int64_t c = 0; c < channels; ++c) {
+          a[c] = kept_if(dy[c], which[c] == 0);
+          a[c + channels] = kept_if(dy[c], which[c] == 1);
+          b[c] = kept_if(dy[c], which[c] == 2);
+          b[c + channels] = kept_if(dy[c], which[c] == 3);
+        }
+      }
+      for (std::int64_t c = row - odd; c < row; ++c) dx[c] = dx[c + row] = Element{};
+    }
+    if (height % 2 == 0) continue;
+    for (std::int64_t c = 0; c < row; ++c) dx[c] = Element{};
+    dx += row;
+  }
+}
+
+// P(normal variable <= x): (1 + erf(x / sqrt 2)) / 2, erf as a ratio of polynomials on [-4, 4] with the
+// coefficients that Eigen uses (generic_fast_erf_float).
+inline float normal_cdf(float x) {
+  float z = x * 0.70710678F;
+  z = z > 4 ? 4 : z;
+  z = z < -4 ? -4 : z;
+  const float s = z * z;
+  float p = -2.72614225801306e-10F;
+  p = p * s + 2.77068142495902e-08F;
+  p = p * s - 2.10102402082508e-06F;
+  p = p * s - 5.69250639462346e-05F;
+  p = p * s - 7.34990630326855e-04F;
+  p = p * s - 2.95459980854025e-03F;
+  p = p * s - 1.60960333262415e-02F;
+  float q = -1.45660718464996e-05F;
+  q = q * s - 2.13374055278905e-04F;
+  q = q * s - 1.68282697438203e-03F;
+  q = q * s - 7.37332916720468e-03F;
+  q = q * s - 1.42647390514189e-02F;
+  return 0.5F + 0.5F * (z * p / q);
+}
+
+// exp(-x^2 / 2) / sqrt(2 pi), by a power of two and Taylor's series of what is left.
+inline float normal_density(float x) {
+  constexpr float kRounds = 12582912;  // 1.5 * 2^23: sums with it have no fraction.
+  const float asked = x * x * -0.72134752F;
+  const float power = asked > -126 ? asked : -126;
+  const float whole = (power + kRounds) - kRounds;
+  const float f = power - whole;
+  float e = 1.5403530e-4F;
+  e = e * f + 1.3333558e-3F;
+  e = e * f + 9.6181291e-3F;
+  e = e * f + 5.5504109e-2F;
+  e = e * f + 0.24022651F;
+  e = e * f + 0.69314718F;
+  e = e * f + 1;
+  const auto exponent = (static_cast<std::int32_t>(whole) + 127) << 23;
+  // A NaN is in the other summand, too.
+  return asked > -126 ? e * __builtin_bit_cast(float, exponent) * 0.39894228F : 0;
+}
+
+void gelu(const Bf16* __restrict x, std::int64_t count, Bf16* __restrict y) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = load(x[i]);
+    store(y[i], value * normal_cdf(value));
+  }
+}
+
+void gelu_backward(const Bf16* __restrict x, const Bf16* __restrict dy, std::int64_t count,
+                   Bf16* __restrict dx) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = load(x[i]);
+    store(dx[i], load(dy[i]) * (normal_cdf(value) + value * normal_density(value)));
+  }
+}
+
 template <class Real>
 void sgd(Real* __restrict weight, const Real* __restrict gradient, Real* __restrict momentum,
          std::int64_t count, SgdStep<Real> step) {
@@ -268,10 +383,23 @@ constexpr BatchNormKernels<Element, Real> norm() {
           backward_pool_apply<Element>};
 }
 
+template <class Element>
+constexpr MaxPoolKernels<Element> pool() {
+  return {max_pool<Element>, max_pool_backward<Element>};
+}
+
 #define MUSTER_TEXT_OF(name) #name
 #define MUSTER_TEXT(name) MUSTER_TEXT_OF(name)
-constexpr Kernels kTable{
-    MUSTER_TEXT(MUSTER_KERNELS), norm<float>(), norm<double>(), norm<Bf16>(), sgd<float>, sgd<double>};
+constexpr Kernels kTable{MUSTER_TEXT(MUSTER_KERNELS),
+                         norm<float>(),
+                         norm<double>(),
+                         norm<Bf16>(),
+                         pool<float>(),
+                         pool<double>(),
+                         pool<Bf16>(),
+                         {gelu, gelu_backward},
+                         sgd<float>,
+                         sgd<double>};
 
 }  // namespace
 

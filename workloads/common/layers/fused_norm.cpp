@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/kernels/kernels.hpp"
+#include "workloads/common/layers/elements.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -33,27 +34,6 @@ struct TypeOf<Bf16> {
   using Real = float;
   static const auto& table() { return kernels().norm_bf16; }
 };
-
-template <class Body>
-auto with_element(const Tensor& tensor, const Body& body) {
-  switch (tensor.scalar_type()) {
-    case torch::kFloat64:
-      return body(double{});
-    case torch::kBFloat16:
-      return body(Bf16{});
-    default:
-      return body(float{});
-  }
-}
-
-template <class Element>
-const Element* read(const Tensor& tensor) {
-  return tensor.defined() ? static_cast<const Element*>(tensor.const_data_ptr()) : nullptr;
-}
-template <class Element>
-Element* write(const Tensor& tensor) {
-  return tensor.defined() ? static_cast<Element*>(tensor.mutable_data_ptr()) : nullptr;
-}
 
 // How a tensor is cut: whole images where pooling needs them, rows else.
 struct Cut {

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "workloads/common/data/whitening.hpp"
+#include "workloads/common/layers/gelu.hpp"
+#include "workloads/common/layers/max_pool.hpp"
 #include "workloads/common/models/width.hpp"
 
 namespace muster::workloads {
@@ -37,8 +39,8 @@ void Airbench94GroupImpl::pass_on_channels() {
 }
 
 Tensor Airbench94GroupImpl::forward(const Tensor& x) {
-  const Tensor y = torch::gelu(norm1_(torch::max_pool2d(conv1_(x), 2), AfterNorm::nothing));
-  return torch::gelu(norm2_(conv2_(y), AfterNorm::nothing));
+  const Tensor y = exact_gelu(norm1_(max_pool_2x2(conv1_(x)), AfterNorm::nothing));
+  return exact_gelu(norm2_(conv2_(y), AfterNorm::nothing));
 }
 
 Airbench94::Airbench94(std::int64_t classes, double width, const BatchNormFunction& function) {
@@ -69,7 +71,7 @@ void Airbench94::drop_gradients(std::int64_t epoch) {
 
 Tensor Airbench94::forward(const Tensor& images) {
   const auto type = images.scalar_type();
-  Tensor x = torch::gelu(torch::conv2d(images, whiten_weight_.to(type), whiten_bias_.to(type)));
+  Tensor x = exact_gelu(torch::conv2d(images, whiten_weight_.to(type), whiten_bias_.to(type)));
   x = group3_(group2_(group1_(x)));
   return linear_(torch::max_pool2d(x, 3).flatten(1)) / 9;
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "workloads/common/layers/max_pool.hpp"
 #include "workloads/common/models/width.hpp"
 
 namespace muster::workloads {
@@ -51,9 +52,9 @@ void Cnn::adjust_first_weights() {
 torch::Tensor Cnn::forward(const torch::Tensor& images) {
   // The maximum is taken first: adding a bias and ReLU keep order, so the result is the same.
   torch::Tensor x = active(conv1_(images), bias1_);
-  x = active(torch::max_pool2d(conv2_(x), 2), bias2_);
+  x = active(max_pool_2x2(conv2_(x)), bias2_);
   x = active(conv3_(x), bias3_);
-  x = active(torch::max_pool2d(conv4_(x), 2), bias4_);
+  x = active(max_pool_2x2(conv4_(x)), bias4_);
   x = dense1_(x.flatten(1)).relu_();
   if (is_training()) x = dropout_(x, kDropout);
   return dense2_(x.to(images.scalar_type()));

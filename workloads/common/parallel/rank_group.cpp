@@ -1,6 +1,5 @@
 #include "workloads/common/parallel/rank_group.hpp"
 
-#include <chrono>
 #include <string>
 
 #include "core/error.hpp"
@@ -45,11 +44,10 @@ struct SumParts : torch::autograd::Function<SumParts> {
 
 void RankSum::wait() {
   if (!work_) return;
-  const auto begin = std::chrono::steady_clock::now();
+  const TimeMark begin(device_);
   work_->wait();
   work_.reset();
-  if (cost_)
-    cost_->wait_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (cost_) cost_->waits.add(begin, TimeMark(device_));
 }
 
 SplitRange RankGroup::part_of(std::int64_t total, int rank) const {
@@ -69,7 +67,7 @@ RankSum RankGroup::sum_in_place(const Tensor& tensor, SumCost* cost) const {
     cost->bytes += static_cast<std::int64_t>(tensor.nbytes());
     ++cost->sums;
   }
-  return {collectives_.all_reduce(tensor, ReduceOp::sum), cost};
+  return {collectives_.all_reduce(tensor, ReduceOp::sum), tensor.device(), cost};
 }
 
 Tensor take_whole(const Tensor& input, const RankGroup& group, SumCost* backward_cost) {

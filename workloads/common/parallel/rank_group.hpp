@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "workloads/common/tensor_collectives.hpp"
+#include "workloads/common/time_mark.hpp"
 
 namespace muster::workloads {
 
@@ -17,8 +18,8 @@ struct SplitRange {
 
 /// What sums over the ranks have cost, in one direction of one layer.
 struct SumCost {
-  double wait_seconds = 0;  ///< of the computing thread
-  std::int64_t bytes = 0;   ///< of the tensors that were summed
+  TimeSum waits;           ///< of the computing thread, or the GPU's stream
+  std::int64_t bytes = 0;  ///< of the tensors that were summed
   std::int64_t sums = 0;
 };
 
@@ -26,11 +27,13 @@ struct SumCost {
 class RankSum {
  public:
   RankSum() = default;
-  RankSum(PendingWork work, SumCost* cost) : work_(std::move(work)), cost_(cost) {}
+  RankSum(PendingWork work, c10::Device device, SumCost* cost)
+      : work_(std::move(work)), device_(device), cost_(cost) {}
   void wait();
 
  private:
   PendingWork work_;  ///< null: nothing to wait for
+  c10::Device device_ = c10::kCPU;
   SumCost* cost_ = nullptr;
 };
 

@@ -13,6 +13,7 @@
 
 #include "tests/workloads/cuda/emulated/fiber_grid.hpp"
 
+// NOLINTBEGIN: the names are CUDA's.
 #define __global__
 #define __device__
 #define __grid_constant__
@@ -139,3 +140,4 @@ inline cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+// NOLINTEND

@@ -7,6 +7,10 @@
 
 namespace muster::workloads {
 
+/// Where a built and an installed tree have it, and a bundle's tests: in the folder above that of the plugin
+/// or program that this code is part of.
+std::filesystem::path device_compression_file();
+
 /// Loads it for the rest of the process's life. Throws Error(workload) where the file is missing, needs a
 /// library that is not there, or has another ABI.
 const DeviceCompression& load_device_compression(const std::filesystem::path& file);

@@ -1,0 +1,12 @@
+#pragma once
+/// The maximum of 2x2 blocks.
+
+#include <torch/torch.h>
+
+namespace muster::workloads {
+
+/// torch::max_pool2d(x, 2), differentiable once. On the CPU, channels-last, with a byte for each maximum in
+/// the place of a 64-bit index.
+torch::Tensor max_pool_2x2(const torch::Tensor& x);
+
+}  // namespace muster::workloads
