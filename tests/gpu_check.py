@@ -122,13 +122,14 @@ def run_test(program: Path, ranks: int, mpirun: Path, environment: dict[str, str
 
 
 def run_benchmark(program: Path, environment: dict[str, str], seconds: float) -> dict:
-    """Each line that it prints in JSON is a row."""
+    """Each line that it prints in JSON is a row; it may read how long it may take."""
     command = [sys.executable] if program.suffix == ".py" else []
+    environment = dict(environment, GPU_CHECK_SECONDS=f"{seconds:.0f}")
     code, said = run_for(seconds, [*command, str(program)], environment)
     rows = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     report = {"program": program.name, "exit_code": code, "rows": rows}
     if code != 0 or not rows:
-        report["said"] = said.splitlines()[-20:]
+        report["said"] = [line for line in said.splitlines() if not line.startswith("{")][-60:]
     return report
 
 

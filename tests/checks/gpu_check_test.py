@@ -101,9 +101,9 @@ class GpuCheck(unittest.TestCase):
         self.add_test("crash", report(), 139)
         self.assertEqual(self.call()[0], 1)
 
-    def add_benchmark(self, text: str) -> None:
-        self.write("lib/muster/gpu-tests/bench.py", text)
-        self.write("lib/muster/gpu-tests/benchmarks.txt", "bench.py\n")
+    def add_benchmark(self, text: str, name: str = "bench.py") -> None:
+        self.write(f"lib/muster/gpu-tests/{name}", text)
+        self.write("lib/muster/gpu-tests/benchmarks.txt", f"{name}\n")
 
     def test_a_benchmark_is_a_table_whatever_its_bars(self):
         self.add_gpu()
@@ -114,12 +114,23 @@ class GpuCheck(unittest.TestCase):
         written = json.loads((self.folder / "out/gpu-check.json").read_text())
         self.assertEqual(written["benchmarks"][0]["rows"][0]["method"], "topk")
 
+    def test_a_benchmark_may_lie_in_a_folder_and_reads_how_long_it_may_take(self):
+        self.add_gpu()
+        self.add_test("kernels", report(a="passed"))
+        told = "float(os.environ['GPU_CHECK_SECONDS'])"
+        self.add_benchmark(f"import os, json\nprint(json.dumps({{'seconds': {told}}}))", "deep/in/bench.py")
+        self.assertEqual(self.call()[0], 0)
+        written = json.loads((self.folder / "out/gpu-check.json").read_text())
+        self.assertGreater(written["benchmarks"][0]["rows"][0]["seconds"], gpu_check.SECONDS - 60)
+        self.assertLess(written["benchmarks"][0]["rows"][0]["seconds"], gpu_check.SECONDS)
+
     def test_a_benchmark_that_ends_in_an_error_is_a_failure(self):
         self.add_gpu()
         self.add_test("kernels", report(a="passed"))
-        self.add_benchmark("raise SystemExit('no such kernel')")
+        self.add_benchmark("print('{\"side\": \"ours\"}')\nraise SystemExit('no such kernel')")
         self.assertEqual(self.call()[0], 1)
-        self.assertIn("no such kernel", (self.folder / "out/gpu-check.md").read_text())
+        page = (self.folder / "out/gpu-check.md").read_text()
+        self.assertTrue(page.endswith("| ours |\nno such kernel\n"), page)
 
     def test_what_takes_too_long_is_cut_off(self):
         self.assertEqual(gpu_check.run_for(0.2, ["sleep", "60"], dict(os.environ))[0], 124)

@@ -74,16 +74,19 @@ def normalise(images: Tensor) -> Tensor:
 
 def augment(images: Tensor, cutout: int = 8) -> Tensor:
     """Crop with padding 4, flip and cutout, on normalised images (N, 3, 32, 32)."""
-    n = images.shape[0]
+    n, device = images.shape[0], images.device
+
+    def draw(below: int, *shape: int) -> Tensor:
+        return torch.randint(0, below, shape, device=device)
+
     padded = nn.functional.pad(images, (4, 4, 4, 4), mode="reflect")
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1)
-    images = windows[torch.arange(n), :, torch.randint(0, 9, (n,)), torch.randint(0, 9, (n,))]
-    images = torch.where(torch.rand(n, 1, 1, 1) < 0.5, images.flip(3), images)
+    images = windows[torch.arange(n, device=device), :, draw(9, n), draw(9, n)]
+    images = torch.where(torch.rand(n, 1, 1, 1, device=device) < 0.5, images.flip(3), images)
     if cutout:
-        rows = torch.randint(0, 33 - cutout, (n, 1, 1, 1))
-        columns = torch.randint(0, 33 - cutout, (n, 1, 1, 1))
-        y = torch.arange(32).view(1, 1, 32, 1)
-        x = torch.arange(32).view(1, 1, 1, 32)
+        rows, columns = draw(33 - cutout, n, 1, 1, 1), draw(33 - cutout, n, 1, 1, 1)
+        y = torch.arange(32, device=device).view(1, 1, 32, 1)
+        x = torch.arange(32, device=device).view(1, 1, 1, 32)
         hole = (y >= rows) & (y < rows + cutout) & (x >= columns) & (x < columns + cutout)
         images = images.masked_fill(hole, 0)
     return images

@@ -39,23 +39,31 @@ def parameters(arguments: argparse.Namespace, data: Path) -> dict[str, object]:
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def side_by_side(
-    arguments: argparse.Namespace, data: Path, folder: Path, seed: int
-) -> list[dict[str, float]]:
-    """Ours and PyTorch's last row of one seed."""
+def write_experiment(arguments: argparse.Namespace, data: Path, folder: Path, seed: int) -> Path:
     experiment = folder / f"fast-{seed}.toml"
-    gpu = "gpus_per_rank = 1" if arguments.gpu else ""
+    gpu = proof.on_a_gpu() if arguments.gpu else ""
     proof.write_cells(experiment, "ddp", parameters(arguments, data), [{"seed": seed}], gpu)
+    return experiment
+
+
+def peer_command(arguments: argparse.Namespace, data: Path, seed: int) -> list[str]:
     command = [
         proof.PEERS_PYTHON, proof.PEERS / "airbench94.py", data, "--seed", seed, "--epochs", arguments.epochs,
         "--batch", arguments.batch, "--width", arguments.width,
         "--device", "cuda" if arguments.gpu else "cpu",
     ]  # fmt: skip
+    return [str(word) for word in command]
+
+
+def side_by_side(
+    arguments: argparse.Namespace, data: Path, folder: Path, seed: int
+) -> list[dict[str, float]]:
+    """Ours and PyTorch's last row of one seed."""
+    experiment = write_experiment(arguments, data, folder, seed)
+    command = peer_command(arguments, data, seed)
     if arguments.gpu:
         proof.muster_run(experiment, folder)
-    with subprocess.Popen(
-        [str(c) for c in command], text=True, stdout=subprocess.PIPE, env=proof.environment()
-    ) as peer:
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, env=proof.environment()) as peer:
         if not arguments.gpu:
             proof.muster_run(experiment, folder)
         said, _ = peer.communicate()

@@ -15,10 +15,14 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("MUSTER_BUILD", ROOT / "build"))
+BUNDLE = ROOT.parent.parent.parent  # where a bundle carries proofs: ROOT is its lib/muster/gpu-tests
+IN_BUNDLE = (BUNDLE / "bundle.json").exists()
+BUILD = Path(os.environ.get("MUSTER_BUILD", BUNDLE if IN_BUNDLE else ROOT / "build"))
 DATA = Path(os.environ.get("MUSTER_TEST_DATA", ROOT.parent / "shared" / "data"))
 PEERS_PYTHON = Path(
-    os.environ.get("MUSTER_PEER_PYTHON") or os.environ.get("PEERS_PYTHON") or ROOT / ".venv-peers/bin/python"
+    os.environ.get("MUSTER_PEER_PYTHON")
+    or os.environ.get("PEERS_PYTHON")
+    or (sys.executable if IN_BUNDLE else ROOT / ".venv-peers/bin/python")
 )
 PEERS = ROOT / "tests" / "peers"
 
@@ -71,13 +75,20 @@ def scratch() -> Iterator[Path]:
 
 def checked(command: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
     """Runs a command; where it fails, shows what it said and ends the proof."""
-    done = subprocess.run(
-        [str(c) for c in command], text=True, capture_output=True, env=environment(), **options
-    )
-    if done.returncode != 0:
-        print(done.stdout[-4000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
-        sys.exit(f"exit status {done.returncode}: {' '.join(str(c) for c in command)}")
-    return done
+    words = [str(c) for c in command]
+    with subprocess.Popen(
+        words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), **options
+    ) as process:
+        try:
+            stdout, stderr = process.communicate()
+        except BaseException:
+            process.terminate()  # muster then ends its gangs, too, which a kill would leave behind
+            process.communicate()
+            raise
+    if process.returncode != 0:
+        print(stdout[-4000:], stderr[-4000:], sep="\n", file=sys.stderr)
+        sys.exit(f"exit status {process.returncode}: {' '.join(words)}")
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
 def muster_run(experiment: Path, runs: Path) -> float:
@@ -106,8 +117,16 @@ def given(task: Path) -> dict[str, str]:
     return {key.strip().strip('"'): value.strip() for key, value in pairs}
 
 
+def on_a_gpu() -> str:
+    """What a task of one rank gets of a machine with a GPU."""
+    return f"gpus_per_rank = 1\ncpus_per_rank = {min(4, len(os.sched_getaffinity(0)))}"
+
+
 def write_cells(
-    file: Path, workload: str, parameters: dict[str, object], cells: list[dict[str, object]],
+    file: Path,
+    workload: str,
+    parameters: dict[str, object],
+    cells: list[dict[str, object]],
     resources: str = "",
 ) -> None:
     """An experiment of the cells, on as many CPUs as there are; values as TOML spells them."""
@@ -115,7 +134,7 @@ def write_cells(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         f'name = "{file.stem}"\nworkload = "{workload}"\n'
-        f"[resources]\ncpus_per_rank = 1\noversubscribe = true\n{resources}\n[parameters]\n"
+        f"[resources]\noversubscribe = true\n{resources}\n[parameters]\n"
         + "".join(f"{key} = {value}\n" for key, value in parameters.items())
         + "[matrix]\ninclude = [\n" + "\n".join(lines) + "\n]\n"
     )  # fmt: skip
