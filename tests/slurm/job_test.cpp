@@ -81,8 +81,10 @@ class Job : public ClusterTest {
   }
 
   fs::path task_folder(const std::string& runs = "runs") const {
-    const fs::path tasks = root_ / runs / "e/tasks";
-    return fs::exists(tasks) ? fs::directory_iterator(tasks)->path() : fs::path();
+    // Polled while a job makes it: it may not be there yet, or be empty.
+    std::error_code ignored;
+    for (const auto& task : fs::directory_iterator(root_ / runs / "e/tasks", ignored)) return task.path();
+    return {};
   }
   std::string result(const std::string& runs = "runs") const {
     return text_of(task_folder(runs) / "artifacts/final.bin");
