@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/workloads/norm_of_test.hpp"
 #include "workloads/common/kernels/levels.hpp"
 
 namespace muster::workloads {
@@ -10,58 +11,13 @@ namespace {
 
 using torch::Tensor;
 
-struct Result {
-  Tensor y, dx, dskip, dweight, dbias, running_mean, running_var;
-};
+using testing::distance;
+using testing::expect_close;
+using testing::images;
+using testing::NormResult;
 
-// A layer's forward and backward pass on given data, fused or by ATen's operators.
-Result run(const Tensor& x, const Tensor& skip, AfterNorm after, bool fused) {
-  const auto real = x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
-  const auto channels = x.size(1);
-  const auto weight = torch::linspace(-1.5, 2, channels, real).requires_grad_();
-  const auto bias = torch::linspace(1, -0.5, channels, real).requires_grad_();
-  const auto mean = torch::full({channels}, 0.25, real), var = torch::full({channels}, 2.0, real);
-  const auto input = x.clone().requires_grad_();
-  const auto added = skip.defined() ? skip.clone().requires_grad_() : Tensor();
-  Tensor y;
-  if (fused) {
-    y = fused_norm(input, weight, bias, mean, var, after, added);
-  } else {
-    y = torch::batch_norm(input, weight, bias, mean, var, true, kNormMomentum, kNormEpsilon, false);
-    if (added.defined()) y = y + added;
-    if (after != AfterNorm::nothing) y = torch::relu(y);
-    if (after == AfterNorm::relu_pool) y = torch::max_pool2d(y, 2);
-  }
-  const auto ramp = torch::linspace(-1, 1, y.numel(), torch::kFloat64).view_as(y).sin().to(y.scalar_type());
-  (y * ramp).sum().backward();
-  return {y.detach(), input.grad(), added.defined() ? added.grad() : Tensor(), weight.grad(), bias.grad(),
-          mean,       var};
-}
-
-Tensor images(torch::Dtype type, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w,
-              double offset = 0.7) {
-  torch::manual_seed(11);
-  return (torch::randn({n, c, h, w}, torch::kFloat64) * 1.7 + offset)
-      .to(type)
-      .contiguous(torch::MemoryFormat::ChannelsLast);
-}
-
-double distance(const Tensor& a, const Tensor& b) {
-  return ((a.to(torch::kFloat64) - b.to(torch::kFloat64)).abs().max() /
-          (1 + b.to(torch::kFloat64).abs().max()))
-      .item<double>();
-}
-
-void expect_close(const Result& a, const Result& b, double tolerance) {
-  EXPECT_LT(distance(a.y, b.y), tolerance);
-  EXPECT_LT(distance(a.dx, b.dx), tolerance);
-  EXPECT_LT(distance(a.dweight, b.dweight), tolerance);
-  EXPECT_LT(distance(a.dbias, b.dbias), tolerance);
-  EXPECT_LT(distance(a.running_mean, b.running_mean), tolerance);
-  EXPECT_LT(distance(a.running_var, b.running_var), tolerance);
-  if (a.dskip.defined()) {
-    EXPECT_LT(distance(a.dskip, b.dskip), tolerance);
-  }
+NormResult run(const Tensor& x, const Tensor& skip, AfterNorm after, bool fused) {
+  return fused ? testing::fused(x, skip, after) : testing::composed(x, skip, after);
 }
 
 class FusedNorm : public ::testing::TestWithParam<std::tuple<AfterNorm, bool>> {};

@@ -1,18 +1,29 @@
-/// Compressors' kernels over emulated CUDA as a module that takes the emulated GPU's memory, and none else.
+/// The kernels over emulated CUDA as a module that takes the emulated GPU's memory, and none else.
 
 #include <mutex>
 #include <stdexcept>
 
 #include "tests/workloads/gpu/emulated_memory.hpp"
 
-#define muster_device_compression muster_kernels_over_host_memory
-#include "workloads/common/compression/cuda/module.cpp"  // NOLINT: its function under another name.
+#define muster_device_compression compression_over_host_memory
+#define muster_device_norm norm_over_host_memory
+#include "workloads/common/cuda/module.cpp"  // NOLINT: its functions under other names.
 #undef muster_device_compression
+#undef muster_device_norm
 
 namespace muster::workloads {
 namespace {
 
-const DeviceCompression& kernels() { return *muster_kernels_over_host_memory(); }
+template <class Table>
+const Table& kernels();
+template <>
+const DeviceCompression& kernels<DeviceCompression>() {
+  return *compression_over_host_memory();
+}
+template <>
+const DeviceNorm& kernels<DeviceNorm>() {
+  return *norm_over_host_memory();
+}
 
 /// The emulation has one grid, and ranks are threads.
 std::mutex& grid_in_use() {
@@ -24,14 +35,19 @@ template <class Value>
 Value taken(Value value) {
   return value;
 }
-template <class Element>
-Element* taken(Element* memory) {
+void* taken(void* memory) {
   if (memory == nullptr) return memory;
   void* here = testing::on_host(memory);
   if (here == memory) throw std::logic_error("a kernel was given memory of a CPU");
+  return here;
+}
+const void* taken(const void* memory) { return taken(const_cast<void*>(memory)); }
+template <class Element>
+Element* taken(Element* memory) {
+  const void* here = taken(static_cast<const void*>(memory));
   const std::size_t alignment = sizeof(Element) == 1 ? 4 : alignof(Element);  // Codes are words, too.
   if (reinterpret_cast<std::uintptr_t>(here) % alignment != 0) throw std::logic_error("memory out of step");
-  return static_cast<Element*>(here);
+  return static_cast<Element*>(const_cast<void*>(here));
 }
 Quantisation taken(Quantisation how) {
   how.scales = taken(how.scales);
@@ -43,13 +59,28 @@ DeviceCall taken(DeviceCall call) {
   return call;
 }
 
+DeviceNormCall taken(DeviceNormCall call) {
+  call.scratch = taken(static_cast<double*>(call.scratch));
+  return call;
+}
+DeviceNormLayer taken(DeviceNormLayer layer) {
+  layer.weight = taken(layer.weight);
+  layer.bias = taken(layer.bias);
+  layer.running_mean = taken(layer.running_mean);
+  layer.running_var = taken(layer.running_var);
+  return layer;
+}
+DeviceNormGradients taken(DeviceNormGradients gradients) {
+  return {taken(gradients.x), taken(gradients.skip), taken(gradients.weight), taken(gradients.bias)};
+}
+
 template <auto kMember>
 struct Taking;
-template <class... Parameters, void (*DeviceCompression::*kMember)(Parameters...)>
+template <class Table, class... Parameters, void (*Table::*kMember)(Parameters...)>
 struct Taking<kMember> {
   static void call(Parameters... parameters) {
     const std::lock_guard lock(grid_in_use());
-    (kernels().*kMember)(taken(parameters)...);
+    (kernels<Table>().*kMember)(taken(parameters)...);
   }
 };
 
@@ -59,7 +90,7 @@ struct Taking<kMember> {
 extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceCompression*
 muster_device_compression() {
   using namespace muster::workloads;
-  static const DeviceCompression table{.scratch_bytes = kernels().scratch_bytes,
+  static const DeviceCompression table{.scratch_bytes = kernels<DeviceCompression>().scratch_bytes,
                                        .inspect = Taking<&DeviceCompression::inspect>::call,
                                        .threshold = Taking<&DeviceCompression::threshold>::call,
                                        .largest_k = Taking<&DeviceCompression::largest_k>::call,
@@ -74,5 +105,14 @@ muster_device_compression() {
                                        .to_bf16 = Taking<&DeviceCompression::to_bf16>::call,
                                        .add_half = Taking<&DeviceCompression::add_half>::call,
                                        .add_bf16 = Taking<&DeviceCompression::add_bf16>::call};
+  return &table;
+}
+
+extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceNorm* muster_device_norm() {
+  using namespace muster::workloads;
+  static const DeviceNorm table{.scratch_bytes = kernels<DeviceNorm>().scratch_bytes,
+                                .statistics = Taking<&DeviceNorm::statistics>::call,
+                                .apply = Taking<&DeviceNorm::apply>::call,
+                                .backward = Taking<&DeviceNorm::backward>::call};
   return &table;
 }

@@ -1,5 +1,5 @@
 #include "tests/workloads/cuda/device_of_test.hpp"
-#include "workloads/common/compression/cuda/load_device_compression.hpp"
+#include "workloads/common/cuda/load_kernels.hpp"
 
 namespace muster::testing {
 std::string missing_device() {
@@ -10,7 +10,7 @@ std::string missing_device() {
 }
 
 const workloads::DeviceCompression& device_compression() {
-  return workloads::load_device_compression(workloads::device_compression_file());
+  return workloads::load_device_compression(workloads::device_kernels_file());
 }
 
 // More tiles than are summed up at once.

@@ -15,9 +15,9 @@
 #include "tests/workloads/gpu/gpu_of_test.hpp"
 #include "tests/workloads/gpu/weights_distance.hpp"
 #include "tests/workloads/rank_threads.hpp"
-#include "workloads/common/compression/cuda/load_device_compression.hpp"
 #include "workloads/common/compression/gradient_joiner.hpp"
 #include "workloads/common/compute_device.hpp"
+#include "workloads/common/cuda/load_kernels.hpp"
 #include "workloads/common/exchange/device_packer.hpp"
 #include "workloads/common/exchange/gradient_compression.hpp"
 #include "workloads/common/training_state.hpp"
@@ -53,7 +53,7 @@ class GpuCompressionTest : public ::testing::Test {
     const std::string missing = testing::missing_gpus(1);
     if (!missing.empty()) GTEST_SKIP() << missing;
     gpu_ = compute_device(testing::kOneGpu);
-    kernels_ = &load_device_compression(device_compression_file());
+    kernels_ = &load_device_compression(device_kernels_file());
   }
 
   std::unique_ptr<GradientJoiner> joiner(Communicator& communicator, const JoinOptions& options,
@@ -273,7 +273,7 @@ TEST_F(GpuCompressionTest, LeavesItBesideABackwardPass) {
     return result;
   };
   const auto expect = [&](const std::string& method, const std::string& where,
-                          const std::filesystem::path& kernels = device_compression_file(),
+                          const std::filesystem::path& kernels = device_kernels_file(),
                           CompressedTransport transport = CompressedTransport::packed) {
     for (const JoinedParameters& joined : {JoinedParameters{}, JoinedParameters{0, 1, 2, 3, 4, 5}}) {
       if (method == "powersgd" && !joined.empty()) continue;
@@ -289,7 +289,7 @@ TEST_F(GpuCompressionTest, LeavesItBesideABackwardPass) {
   };
   for (const char* method : {"topk", "randomk", "thresholdv", "fp16", "bf16"}) expect(method, "GPU");
   for (const char* method : {"none", "powersgd"}) expect(method, "CPU");
-  expect("topk", "CPU", device_compression_file(), CompressedTransport::dense);
+  expect("topk", "CPU", device_kernels_file(), CompressedTransport::dense);
   expect("topk", "CPU, since CUDA module '/nowhere/kernels.so'", "/nowhere/kernels.so");
 }
 

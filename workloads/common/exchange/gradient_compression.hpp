@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "runner/communicator.hpp"
-#include "workloads/common/compression/cuda/load_device_compression.hpp"
 #include "workloads/common/compression/gradient_joiner.hpp"
+#include "workloads/common/cuda/load_kernels.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
 #include "workloads/common/sgd.hpp"
 
@@ -37,7 +37,7 @@ class GradientCompression {
   /// that do not go together, or parameters that are not fp32.
   GradientCompression(Communicator& communicator, const NamedTensors& parameters,
                       const JoinedParameters& joined, const JoinOptions& options,
-                      const std::filesystem::path& kernels = device_compression_file());
+                      const std::filesystem::path& kernels = device_kernels_file());
   ~GradientCompression();
   GradientCompression(const GradientCompression&) = delete;
   GradientCompression& operator=(const GradientCompression&) = delete;

@@ -5,14 +5,9 @@
 
 #include <functional>
 
-namespace muster::workloads {
+#include "workloads/common/layers/after_norm.hpp"
 
-/// What a network does right after normalising.
-enum class AfterNorm {
-  nothing,
-  relu,
-  relu_pool,  ///< ReLU, then the maximum of each 2x2 block; height and width must be even
-};
+namespace muster::workloads {
 
 inline constexpr double kNormEpsilon = 1e-5;
 inline constexpr double kNormMomentum = 0.1;
@@ -31,9 +26,9 @@ using BatchNormFunction =
                                 const torch::Tensor&, const torch::Tensor&, const BatchNormOptions&)>;
 
 /// A batch-normalisation layer: `weight`, `bias`, `running_mean`, `running_var`, as PyTorch's. The statistics
-/// stay fp32 (or fp64) where images are bfloat16. On the CPU, channels-last, in one pass over memory for the
-/// statistics and one for the rest, in either direction; elsewhere composed of ATen's operators. The order of
-/// every sum is fixed, whatever the threads.
+/// stay fp32 (or fp64) where images are bfloat16. Channels-last, in one pass over memory for the statistics
+/// and one for the rest, in either direction, by loops for CPUs and kernels for GPUs; a GPU without them, or
+/// with images in another order, has ATen's operators. The order of every sum is fixed, whatever the threads.
 class BatchNormImpl : public torch::nn::Module {
  public:
   explicit BatchNormImpl(std::int64_t channels, BatchNormFunction function = {},

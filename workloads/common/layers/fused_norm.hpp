@@ -1,5 +1,5 @@
 #pragma once
-/// The fused CPU path of batch normalisation. See batch_norm.hpp.
+/// The fused path of batch normalisation, on CPUs and GPUs. See batch_norm.hpp.
 
 #include <torch/torch.h>
 

@@ -2,7 +2,8 @@
 #include <cuda_runtime.h>
 
 #include "workloads/common/compression/cuda/kernels.hpp"
-#include "workloads/common/compression/cuda/launch.cuh"
+#include "workloads/common/compression/cuda/report.cuh"
+#include "workloads/common/cuda/launch.cuh"
 
 namespace muster::workloads::device {
 namespace {

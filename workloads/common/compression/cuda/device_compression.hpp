@@ -1,6 +1,6 @@
 #pragma once
-/// The border to muster_cuda_compression.so: what compressors do to gradients, on a GPU. The module exports
-/// one C function, `muster_device_compression`, returning a static DeviceCompression.
+/// The border to compressors' kernels in muster_cuda_kernels.so, which exports one C function for them,
+/// `muster_device_compression`, returning a static DeviceCompression.
 ///
 /// Packed forms have the bits that the compressors of the same names make on the CPU, given the same draws
 /// and the same scale; the sums behind a norm or a deviation have an order of their own, which is always the

@@ -7,7 +7,8 @@
 
 #include "workloads/common/compression/cuda/draws.cuh"
 #include "workloads/common/compression/cuda/kernels.hpp"
-#include "workloads/common/compression/cuda/launch.cuh"
+#include "workloads/common/compression/cuda/report.cuh"
+#include "workloads/common/cuda/launch.cuh"
 
 namespace muster::workloads::device {
 namespace {

@@ -1,7 +1,7 @@
 #include <cuda_runtime.h>
 
 #include "workloads/common/compression/cuda/kernels.hpp"
-#include "workloads/common/compression/cuda/launch.cuh"
+#include "workloads/common/cuda/launch.cuh"
 
 namespace muster::workloads::device {
 namespace {

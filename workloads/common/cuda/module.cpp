@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/compression/cuda/kernels.hpp"
+#include "workloads/common/layers/cuda/norm_kernels.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -12,12 +13,10 @@ namespace {
 void require(cudaError_t code) {
   if (code == cudaSuccess) return;
   if (code == cudaErrorNoKernelImageForDevice || code == cudaErrorUnsupportedPtxVersion)
-    throw Error(
-        ExitCode::resources,
-        std::string("this GPU cannot run muster_cuda_compression.so's kernels: ") + cudaGetErrorString(code),
-        "they are built for sm_80, sm_90 and later: use such a GPU, or a newer driver");
-  throw Error(ExitCode::internal,
-              std::string("kernels of a compressor were not started: CUDA: ") + cudaGetErrorString(code),
+    throw Error(ExitCode::resources,
+                std::string("this GPU cannot run muster_cuda_kernels.so: ") + cudaGetErrorString(code),
+                "they are built for sm_80, sm_90 and later: use such a GPU, or a newer driver");
+  throw Error(ExitCode::internal, std::string("kernels were not started: CUDA: ") + cudaGetErrorString(code),
               "an earlier call on this GPU may have failed: CUDA_LAUNCH_BLOCKING=1 finds it");
 }
 
@@ -54,5 +53,14 @@ muster_device_compression() {
                                        .to_bf16 = Checked<device::to_bf16>::call,
                                        .add_half = Checked<device::add_half>::call,
                                        .add_bf16 = Checked<device::add_bf16>::call};
+  return &table;
+}
+
+extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceNorm* muster_device_norm() {
+  using namespace muster::workloads;
+  static const DeviceNorm table{.scratch_bytes = device::norm_scratch_bytes,
+                                .statistics = Checked<device::norm_statistics>::call,
+                                .apply = Checked<device::norm_apply>::call,
+                                .backward = Checked<device::norm_backward>::call};
   return &table;
 }

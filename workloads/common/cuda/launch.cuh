@@ -5,8 +5,6 @@
 
 #include <cstdint>
 
-#include "workloads/common/compression/cuda/device_compression.hpp"
-
 namespace muster::workloads::device {
 
 constexpr unsigned kThreads = 256;
@@ -50,13 +48,5 @@ __device__ inline std::int64_t thread_of_grid() {
   return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
 }
 __device__ inline std::int64_t threads_of_grid() { return std::int64_t{gridDim.x} * blockDim.x; }
-
-/// Every thread of a block must call this. Atomic, so that the order of blocks does not count.
-__device__ inline void raise_largest(std::uint32_t mine, DeviceReport* report) {
-  const std::uint32_t largest = __reduce_max_sync(kAll, mine);
-  // Most warps find that another has raised it far enough, and spare the memory an atomic.
-  if (lane_of_thread() == 0 && largest > *static_cast<volatile std::uint32_t*>(&report->largest))
-    atomicMax(&report->largest, largest);
-}
 
 }  // namespace muster::workloads::device

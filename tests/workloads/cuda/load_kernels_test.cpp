@@ -1,4 +1,4 @@
-#include "workloads/common/compression/cuda/load_device_compression.hpp"
+#include "workloads/common/cuda/load_kernels.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,16 +22,17 @@ std::string problem_with(const std::string& file) {
   return "none";
 }
 
-TEST(LoadDeviceCompression, NamesWhatIsWrongWithAModule) {
+TEST(LoadKernels, NamesWhatIsWrongWithAModule) {
   EXPECT_THAT(problem_with(MUSTER_NO_MODULE), HasSubstr("exports no function muster_device_compression"));
   EXPECT_THAT(problem_with("nowhere.so"), HasSubstr("there is no such file; build muster where the CUDA"));
 }
 
-#ifdef MUSTER_CUDA_COMPRESSION
-TEST(LoadDeviceCompression, NeedsNoGpuToBeLoaded) {
-  const DeviceCompression& table = load_device_compression(MUSTER_CUDA_COMPRESSION);
+#ifdef MUSTER_CUDA_KERNELS
+TEST(LoadKernels, NeedsNoGpuToBeLoaded) {
+  const DeviceCompression& table = load_device_compression(MUSTER_CUDA_KERNELS);
   EXPECT_EQ(table.abi, kDeviceCompressionAbi);
   EXPECT_GT(table.scratch_bytes(1'000'000), 1'000'000UL / 8);
+  EXPECT_EQ(load_device_norm(MUSTER_CUDA_KERNELS).abi, kDeviceNormAbi);
 }
 #endif
 

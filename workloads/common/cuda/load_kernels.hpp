@@ -1,18 +1,20 @@
 #pragma once
-/// muster_cuda_compression.so, loaded on demand: nothing of CUDA is in the workloads themselves.
+/// muster_cuda_kernels.so, loaded on demand: nothing of CUDA is in the workloads themselves.
 
 #include <filesystem>
 
 #include "workloads/common/compression/cuda/device_compression.hpp"
+#include "workloads/common/layers/cuda/device_norm.hpp"
 
 namespace muster::workloads {
 
 /// Where a built and an installed tree have it, and a bundle's tests: in the folder above that of the plugin
 /// or program that this code is part of.
-std::filesystem::path device_compression_file();
+std::filesystem::path device_kernels_file();
 
-/// Loads it for the rest of the process's life. Throws Error(workload) where the file is missing, needs a
+/// Load it for the rest of the process's life. Throw Error(workload) where the file is missing, needs a
 /// library that is not there, or has another ABI.
 const DeviceCompression& load_device_compression(const std::filesystem::path& file);
+const DeviceNorm& load_device_norm(const std::filesystem::path& file);
 
 }  // namespace muster::workloads
