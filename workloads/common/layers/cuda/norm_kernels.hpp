@@ -1,5 +1,5 @@
 #pragma once
-/// DeviceNorm's functions as norm.cu has them: they return CUDA's code, for module.cpp to judge.
+/// DeviceNorm's functions as the .cu files have them: they return CUDA's code, for module.cpp to judge.
 
 #include <cuda_runtime.h>
 
