@@ -21,10 +21,21 @@ double TimeMark::seconds_since(const TimeMark& earlier) const {
   return 1e-3 * earlier.reached_->elapsedTime(*reached_);
 }
 
+void wait_for(c10::Device device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize();
+}
+
 double TimeSum::seconds() {
   for (const auto& [from, to] : open_) seconds_ += to.seconds_since(from);
   open_.clear();
   return seconds_;
+}
+
+double TimeSum::take_reached() {
+  double sum = std::exchange(seconds_, 0);
+  for (; !open_.empty() && open_.front().second.reached(); open_.pop_front())
+    sum += open_.front().second.seconds_since(open_.front().first);
+  return sum;
 }
 
 }  // namespace muster::workloads

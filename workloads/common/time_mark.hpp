@@ -5,9 +5,9 @@
 #include <c10/core/Event.h>
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <utility>
-#include <vector>
 
 namespace muster::workloads {
 
@@ -19,21 +19,28 @@ class TimeMark {
 
   /// s from `earlier`, of the same device, to this. Waits for a GPU that is not there yet.
   double seconds_since(const TimeMark& earlier) const;
+  /// Whether the device is there; on a CPU always.
+  bool reached() const { return !reached_ || reached_->query(); }
 
  private:
   std::chrono::steady_clock::time_point host_;
   std::shared_ptr<c10::Event> reached_;  ///< a GPU's
 };
 
+/// Waits until a GPU has done what its current stream holds.
+void wait_for(c10::Device device);
+
 /// Times between marks, added up when they are asked for: until then no GPU is waited for.
 class TimeSum {
  public:
   void add(const TimeMark& from, const TimeMark& to) { open_.emplace_back(from, to); }
   double seconds();
+  /// Of what is over, and was not taken before: no GPU is waited for.
+  double take_reached();
 
  private:
   double seconds_ = 0;
-  std::vector<std::pair<TimeMark, TimeMark>> open_;
+  std::deque<std::pair<TimeMark, TimeMark>> open_;
 };
 
 }  // namespace muster::workloads

@@ -15,6 +15,7 @@
 #include "workloads/common/data/mixing.hpp"
 #include "workloads/common/data/split_folder.hpp"
 #include "workloads/common/formatted.hpp"
+#include "workloads/common/time_mark.hpp"
 #include "workloads/common/training_state.hpp"
 
 namespace muster::workloads {
@@ -199,23 +200,20 @@ FusionStep FusionTraining::step() {
                           static_cast<long long>(epoch + 1), figures.rates.experts, figures.rates.fusion),
                 "lower the learning rates; the same parameters diverge again at the same step");
   }
-  figures.exposed_seconds = exchange_->times().exposed_seconds;
+  figures.exposed_seconds = exchange_->take_times().exposed_seconds;
   figures.norm = clip_gradients(network_->parameters(), parameters_.clip);
   experts_optimiser_.step(figures.rates.experts);
   fusion_optimiser_.step(figures.rates.fusion);
   ++done_;
+  // A host runs ahead of its GPU by a part of a step: an epoch's time is to have all of its own.
+  if (done_ % steps == 0) wait_for(device_);
   return figures;
 }
 
 std::vector<double> FusionTraining::backward(const std::vector<Tensor>& losses) {
-  return sums_beside_backward(
-      communicator_, !device_.is_cpu(),
-      [&] {
-        std::vector<double> shares;
-        for (const Tensor& loss : losses) shares.push_back(loss.item<double>() / communicator_.size());
-        return shares;
-      },
-      [&] { exchange_->backward(losses.front()); });
+  auto means = sums_beside_backward(communicator_, losses, [&] { exchange_->backward(losses.front()); });
+  for (double& mean : means) mean /= communicator_.size();
+  return means;
 }
 
 void FusionTraining::finish_epoch(const FusionStep& last) {

@@ -124,14 +124,12 @@ double ExactStrategy::backward(const torch::Tensor& loss) {
     first_pass_.reset();
   }
   TimeSum averaging;
-  const auto sums = sums_beside_backward(
-      data_ranks_->host(), !loss.is_cpu(), [&] { return std::vector{loss.item<double>()}; },
-      [&] {
-        loss.backward();
-        const TimeMark passed(loss.device());
-        average_gradients();
-        averaging.add(passed, TimeMark(loss.device()));
-      });
+  const auto sums = sums_beside_backward(data_ranks_->host(), {loss}, [&] {
+    loss.backward();
+    const TimeMark passed(loss.device());
+    average_gradients();
+    averaging.add(passed, TimeMark(loss.device()));
+  });
   double waited = 0;  // With what the forward pass waited, since the step before.
   for (const auto& [name, block] : blocks_)
     waited += block->forward_cost().waits.seconds() + block->backward_cost().waits.seconds();

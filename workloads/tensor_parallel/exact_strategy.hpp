@@ -32,7 +32,7 @@ class ExactStrategy : public RankStrategy {
   std::vector<MetricTable> tables() const override;
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
   double backward(const torch::Tensor& loss) override;
-  double exposed_seconds() const override { return exposed_seconds_; }
+  double exposed_seconds() override { return exposed_seconds_; }
   void after_step(const StepPlace& place) override;
   void before_test() override;
   void after_test() override;

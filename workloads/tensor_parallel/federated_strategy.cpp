@@ -82,9 +82,7 @@ void FederatedStrategy::begin(const TrainingParts& parts, const LoadedCheckpoint
 }
 
 double FederatedStrategy::backward(const torch::Tensor& loss) {
-  const auto sums = sums_beside_backward(
-      group_->collectives().host(), !loss.is_cpu(), [&] { return std::vector{loss.item<double>()}; },
-      [&] { loss.backward(); });
+  const auto sums = sums_beside_backward(group_->collectives().host(), {loss}, [&] { loss.backward(); });
   return sums[0] / group_->size();
 }
 

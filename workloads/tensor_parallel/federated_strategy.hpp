@@ -32,7 +32,7 @@ class FederatedStrategy : public RankStrategy {
   std::vector<MetricTable> tables() const override;
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
   double backward(const torch::Tensor& loss) override;
-  double exposed_seconds() const override { return 0; }
+  double exposed_seconds() override { return 0; }
   void after_step(const StepPlace& place) override;
   void before_test() override;
   Network& tested(Network&) override { return *whole_; }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "workloads/common/compression/wire_bytes.hpp"
+#include "workloads/common/host_values.hpp"
 #include "workloads/common/metric_columns.hpp"
 #include "workloads/common/time_mark.hpp"
 #include "workloads/common/training_state.hpp"
@@ -71,8 +72,9 @@ Traffic AveragingStrategy::traffic(const Communicator& all) const {
 }
 
 double AveragingStrategy::backward(const Tensor& loss) {
+  const HostValues value({loss});
   loss.backward();
-  const auto own = loss.item<double>();
+  const double own = value.get().front();
   loss_sum_[0] += own;
   return own;
 }

@@ -27,7 +27,7 @@ class AveragingStrategy : public RankStrategy {
   bool ranks_differ() const override { return true; }
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
   double backward(const torch::Tensor& loss) override;
-  double exposed_seconds() const override { return exposed_seconds_; }
+  double exposed_seconds() override { return exposed_seconds_; }
   void after_step(const StepPlace& place) override;
   double epoch_loss(double sum) override;
   void before_test() override;

@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/exchange/communicator_backend.hpp"
+#include "workloads/common/host_values.hpp"
 #include "workloads/common/layers/gradient_places.hpp"
 
 namespace muster::workloads {
@@ -85,7 +86,7 @@ struct GradientExchange::State {
   std::unique_ptr<ResumableReducer> reducer;
   double loss_share = 1;  ///< what of the loss the backward pass takes
   bool settled = false;
-  std::optional<TimeMark> arrived;  ///< the newest backward pass's last bucket
+  TimeSum exposed;  ///< from the last gradient to the last bucket's arrival
 };
 
 GradientExchange::GradientExchange(const TensorCollectives& collectives, std::vector<at::Tensor> parameters,
@@ -136,7 +137,8 @@ void GradientExchange::backward(const at::Tensor& loss) {
   }
   for (const auto& work : state_->under_way) work->wait();
   state_->under_way.clear();
-  state_->arrived.emplace(loss.device());
+  if (const auto& last_start = state_->backend->last_start())
+    state_->exposed.add(*last_start, TimeMark(loss.device()));
   if (!state_->settled) {
     // At once, not before the next forward pass: a checkpoint after any step then holds the lasting
     // assignment.
@@ -150,24 +152,21 @@ BucketAssignment GradientExchange::buckets() const {
   return {state_->reducer->buckets(), state_->settled};
 }
 
-ExchangeTimes GradientExchange::times() const {
-  const auto& arrived = state_->arrived;
-  if (!arrived || !state_->backend->last_start()) return {};
-  return {.exposed_seconds = arrived->seconds_since(*state_->backend->last_start())};
-}
+ExchangeTimes GradientExchange::take_times() { return {.exposed_seconds = state_->exposed.take_reached()}; }
 
-std::vector<double> sums_beside_backward(Communicator& ranks, bool on_gpu,
-                                         const std::function<std::vector<double>()>& read,
+std::vector<double> sums_beside_backward(Communicator& ranks, const std::vector<at::Tensor>& losses,
                                          const std::function<void()>& backward) {
+  const HostValues values(losses);
   std::vector<double> sums;
   PendingWork summed;
   const auto start = [&] {
-    sums = read();
+    sums = values.get();
     summed = ranks.all_reduce(sums.data(), sums.size(), DType::f64, ReduceOp::sum);
   };
-  if (!on_gpu) start();
+  const bool on_cpu = losses.front().is_cpu();
+  if (on_cpu) start();
   backward();
-  if (on_gpu) start();
+  if (!on_cpu) start();
   summed->wait();
   return sums;
 }

@@ -52,19 +52,17 @@ class GradientExchange {
   /// What a checkpoint must hold for sums in the same order.
   BucketAssignment buckets() const;
 
-  /// Of the newest backward().
-  ExchangeTimes times() const;
+  /// Of what backward() has put to an end since the last call: a GPU that is still at it is not waited for.
+  ExchangeTimes take_times();
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// Collective: the ranks' sums of what `read` gives, the same on every rank: losses, by which all judge
-/// alike. They travel while `backward` runs; what a GPU computes is read once the pass is on its stream,
-/// since the host waits for it there.
-std::vector<double> sums_beside_backward(Communicator& ranks, bool on_gpu,
-                                         const std::function<std::vector<double>()>& read,
+/// Collective: the ranks' sums of `losses`, the same on every rank, by which all judge alike. They travel
+/// while `backward` runs: a GPU is waited for till it has the losses, with the pass already on its stream.
+std::vector<double> sums_beside_backward(Communicator& ranks, const std::vector<at::Tensor>& losses,
                                          const std::function<void()>& backward);
 
 /// Collective: `tensors`, of one type, become their means over the ranks, in one message.

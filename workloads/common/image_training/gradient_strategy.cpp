@@ -99,12 +99,10 @@ double GradientStrategy::backward(const torch::Tensor& loss) {
     make_exchange(nullptr, torch::autograd::grad({loss}, parts_->network.parameters(), {}, true));
   }
   Communicator& communicator = parts_->context.communicator();
-  const auto sums = sums_beside_backward(
-      communicator, !loss.is_cpu(), [&] { return std::vector{loss.item<double>()}; },
-      [&] {
-        if (compressed_) compressed_->before_backward();
-        exchange_->backward(loss);
-      });
+  const auto sums = sums_beside_backward(communicator, {loss}, [&] {
+    if (compressed_) compressed_->before_backward();
+    exchange_->backward(loss);
+  });
   return sums[0] / communicator.size();
 }
 
@@ -116,8 +114,8 @@ Traffic GradientStrategy::traffic(const Communicator& all) const {
   return collectives_ ? collectives_->traffic() : all.traffic();
 }
 
-double GradientStrategy::exposed_seconds() const {
-  return compressed_ ? compressed_->exposed_seconds() : exchange_->times().exposed_seconds;
+double GradientStrategy::exposed_seconds() {
+  return compressed_ ? compressed_->exposed_seconds() : exchange_->take_times().exposed_seconds;
 }
 
 void GradientStrategy::after_step(const StepPlace& place) {

@@ -39,7 +39,7 @@ class GradientStrategy : public RankStrategy {
   std::vector<MetricTable> tables() const override;
   void begin(const TrainingParts& parts, const LoadedCheckpoint* checkpoint) override;
   double backward(const torch::Tensor& loss) override;
-  double exposed_seconds() const override;
+  double exposed_seconds() override;
   void after_step(const StepPlace& place) override;
   void before_test() override;
   StrategyState state() const override;

@@ -86,8 +86,9 @@ class RankStrategy {
   /// Runs the backward pass of this rank's mean loss, and leaves in every parameter's grad what the optimiser
   /// shall step with. Returns the loss by which the step is judged and logged.
   virtual double backward(const torch::Tensor& loss) = 0;
-  /// Seconds of the newest step that were spent on other ranks and that no computation overlapped.
-  virtual double exposed_seconds() const = 0;
+  /// Seconds of the newest step that were spent on other ranks and that no computation overlapped. On a GPU
+  /// that is still at it they may count with the next.
+  virtual double exposed_seconds() = 0;
   /// Once the optimiser has stepped.
   virtual void after_step(const StepPlace&) {}
   /// At the end of an epoch: its steps' losses, averaged over the ranks, in sum. `sum` adds up what
