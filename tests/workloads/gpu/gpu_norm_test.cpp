@@ -14,7 +14,6 @@
 namespace muster::workloads {
 namespace {
 
-using testing::distance;
 using testing::images;
 using testing::kOneGpu;
 using testing::NormResult;
@@ -75,7 +74,8 @@ TEST_P(GpuNorm, TakesImagesThatBeginAnywhere) {
   const auto ones = torch::ones({8}), zeros = torch::zeros({8});
   const auto y = fused_norm_evaluation(shifted, ones.to(gpu_), zeros.to(gpu_), zeros.to(gpu_), ones.to(gpu_),
                                        after(), {});
-  EXPECT_LT(distance(y.cpu(), fused_norm_evaluation(x, ones, zeros, zeros, ones, after(), {})), 1e-6);
+  EXPECT_LT(testing::distance(y.cpu(), fused_norm_evaluation(x, ones, zeros, zeros, ones, after(), {})),
+            1e-6);
 }
 
 TEST_P(GpuNorm, HasTheSameBitsEachTime) {
