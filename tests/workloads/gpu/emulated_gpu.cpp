@@ -109,7 +109,7 @@ struct CUDAHooks final : at::CUDAHooksInterface {
   c10::DeviceIndex getCurrentDevice() const override { return current_gpu; }
   c10::DeviceIndex current_device() const override { return current_gpu; }
   int getNumGPUs() const override { return kGpus; }
-  c10::Allocator* getPinnedMemoryAllocator() const override { return c10::GetCPUAllocator(); }
+  c10::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(c10::kCPU); }
 };
 
 /// The same memory as a CPU sees it.
