@@ -1,6 +1,7 @@
 #pragma once
 /// A batch normalisation's forward and backward pass on given data, fused or by ATen's operators.
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -59,8 +60,8 @@ inline NormResult composed(const torch::Tensor& x, const torch::Tensor& skip, Af
 
 inline torch::Tensor images(torch::Dtype type, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w,
                             double offset = 0.7) {
-  torch::manual_seed(11);
-  return (torch::randn({n, c, h, w}, torch::kFloat64) * 1.7 + offset)
+  const at::Generator generator = at::detail::createCPUGenerator(11);
+  return (torch::randn({n, c, h, w}, generator, torch::kFloat64) * 1.7 + offset)
       .to(type)
       .contiguous(torch::MemoryFormat::ChannelsLast);
 }
