@@ -17,7 +17,7 @@ class GpuTimes : public testing::GpuTrainingTest {
  protected:
   /// Keeps a device at work for a while, a real GPU at least for milliseconds.
   static void work_on(torch::Device device) {
-    auto product = torch::ones({1024, 1024}, torch::TensorOptions(device)) / 1024;
+    auto product = torch::ones({512, 512}, torch::TensorOptions(device)) / 512;
     for (int i = 0; i < (device.is_cpu() ? 1 : 100); ++i) product = product.mm(product);
   }
   static std::vector<torch::Device> devices() { return {torch::kCPU, compute_device(testing::kOneGpu)}; }
