@@ -53,6 +53,7 @@ inline NormResult composed(const torch::Tensor& x, const torch::Tensor& skip, Af
                    auto y = torch::batch_norm(input, weight, bias, mean, var, true, kNormMomentum,
                                               kNormEpsilon, false);
                    if (added.defined()) y = y + added;
+                   if (after == AfterNorm::gelu) return torch::gelu(y);
                    if (after != AfterNorm::nothing) y = torch::relu(y);
                    return after == AfterNorm::relu_pool ? torch::max_pool2d(y, 2) : y;
                  });

@@ -6,10 +6,10 @@
 #include "tests/workloads/gpu/emulated_memory.hpp"
 
 #define muster_device_compression compression_over_host_memory
-#define muster_device_norm norm_over_host_memory
+#define muster_device_layers layers_over_host_memory
 #include "workloads/common/cuda/module.cpp"  // NOLINT: its functions under other names.
 #undef muster_device_compression
-#undef muster_device_norm
+#undef muster_device_layers
 
 namespace muster::workloads {
 namespace {
@@ -21,8 +21,8 @@ const DeviceCompression& kernels<DeviceCompression>() {
   return *compression_over_host_memory();
 }
 template <>
-const DeviceNorm& kernels<DeviceNorm>() {
-  return *norm_over_host_memory();
+const DeviceLayers& kernels<DeviceLayers>() {
+  return *layers_over_host_memory();
 }
 
 /// The emulation has one grid, and ranks are threads.
@@ -59,10 +59,6 @@ DeviceCall taken(DeviceCall call) {
   return call;
 }
 
-DeviceNormCall taken(DeviceNormCall call) {
-  call.scratch = taken(static_cast<double*>(call.scratch));
-  return call;
-}
 DeviceNormLayer taken(DeviceNormLayer layer) {
   layer.weight = taken(layer.weight);
   layer.bias = taken(layer.bias);
@@ -108,11 +104,14 @@ muster_device_compression() {
   return &table;
 }
 
-extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceNorm* muster_device_norm() {
+extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceLayers*
+muster_device_layers() {
   using namespace muster::workloads;
-  static const DeviceNorm table{.scratch_bytes = kernels<DeviceNorm>().scratch_bytes,
-                                .statistics = Taking<&DeviceNorm::statistics>::call,
-                                .apply = Taking<&DeviceNorm::apply>::call,
-                                .backward = Taking<&DeviceNorm::backward>::call};
+  static const DeviceLayers table{.norm_scratch_bytes = kernels<DeviceLayers>().norm_scratch_bytes,
+                                  .norm_statistics = Taking<&DeviceLayers::norm_statistics>::call,
+                                  .norm_apply = Taking<&DeviceLayers::norm_apply>::call,
+                                  .norm_backward = Taking<&DeviceLayers::norm_backward>::call,
+                                  .max_pool = Taking<&DeviceLayers::max_pool>::call,
+                                  .max_pool_backward = Taking<&DeviceLayers::max_pool_backward>::call};
   return &table;
 }

@@ -32,7 +32,7 @@ TEST(LoadKernels, NeedsNoGpuToBeLoaded) {
   const DeviceCompression& table = load_device_compression(MUSTER_CUDA_KERNELS);
   EXPECT_EQ(table.abi, kDeviceCompressionAbi);
   EXPECT_GT(table.scratch_bytes(1'000'000), 1'000'000UL / 8);
-  EXPECT_EQ(load_device_norm(MUSTER_CUDA_KERNELS).abi, kDeviceNormAbi);
+  EXPECT_EQ(load_device_layers(MUSTER_CUDA_KERNELS).abi, kDeviceLayersAbi);
 }
 #endif
 

@@ -1,6 +1,6 @@
 /// Batch normalisation's kernels beside LibTorch's operators: forward and backward at the shapes of
-/// ResNet-9's layers, in bfloat16. Prints a line of JSON for each. `--small` is for a run without a GPU's
-/// speed.
+/// ResNet-9's and airbench94's layers, in bfloat16. Prints a line of JSON for each. `--small` is for a run
+/// without a GPU's speed.
 
 #include <torch/torch.h>
 
@@ -15,7 +15,7 @@
 #include "tests/workloads/gpu/gpu_of_test.hpp"
 #include "workloads/common/compute_device.hpp"
 #include "workloads/common/layers/fused_norm.hpp"
-#include "workloads/common/layers/norm_arithmetic.hpp"
+#include "workloads/common/layers/gpu_layers.hpp"
 #include "workloads/common/time_mark.hpp"
 
 namespace muster::workloads {
@@ -71,6 +71,7 @@ void measure(const Shape& shape, torch::Device gpu, const Repeats& repeats) {
   const double operators = both_ways([&] {
     Tensor y = torch::batch_norm(x, weight, bias, mean, var, true, kNormMomentum, kNormEpsilon, true);
     if (skip.defined()) y = y + skip;
+    if (shape.after == AfterNorm::gelu) return torch::gelu(y);
     y = torch::relu(y);
     return pool ? torch::max_pool2d(y, 2) : y;
   });
@@ -100,7 +101,7 @@ int main(int count, char** arguments) {
   }
   try {
     const torch::Device gpu = compute_device({.kind = muster::Device::Kind::cuda, .index = 0});
-    if (const std::string problem = problem_of_norm_on_gpu(); !problem.empty()) {
+    if (const std::string problem = problem_of_gpu_layers(); !problem.empty()) {
       std::fprintf(stderr, "%s\n", problem.c_str());
       return 1;
     }
@@ -112,7 +113,9 @@ int main(int count, char** arguments) {
                                {"skip, ReLU", 128, 16, AfterNorm::relu, true},
                                {"ReLU, pool", 256, 16, AfterNorm::relu_pool},
                                {"ReLU, pool", 512, 8, AfterNorm::relu_pool},
-                               {"ReLU", 512, 4, AfterNorm::relu}})
+                               {"ReLU", 512, 4, AfterNorm::relu},
+                               {"GELU", 64, 15, AfterNorm::gelu},
+                               {"GELU", 256, 7, AfterNorm::gelu}})
       measure(shape, gpu, repeats);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -9,7 +9,7 @@
 #include "tests/workloads/gpu/gpu_training.hpp"
 #include "tests/workloads/norm_of_test.hpp"
 #include "workloads/common/compute_device.hpp"
-#include "workloads/common/layers/norm_arithmetic.hpp"
+#include "workloads/common/layers/gpu_layers.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -26,7 +26,7 @@ class GpuNorm : public testing::GpuTrainingTest,
     testing::GpuTrainingTest::SetUp();
     if (IsSkipped()) return;
     gpu_ = compute_device(kOneGpu);
-    ASSERT_EQ(problem_of_norm_on_gpu(), "");
+    ASSERT_EQ(problem_of_gpu_layers(), "");
   }
   AfterNorm after() const { return std::get<0>(GetParam()); }
   Tensor skip_for(const Tensor& x) const {
@@ -34,7 +34,11 @@ class GpuNorm : public testing::GpuTrainingTest,
     return images(x.scalar_type(), x.size(0), x.size(1), x.size(2), x.size(3), -0.2) * 0.5;
   }
   NormResult on_gpu(const Tensor& x) const { return testing::fused(x, skip_for(x), after(), gpu_); }
-  NormResult on_cpu(const Tensor& x) const { return testing::fused(x, skip_for(x), after()); }
+  /// The loops have no GELU.
+  NormResult on_cpu(const Tensor& x) const {
+    return after() == AfterNorm::gelu ? testing::composed(x, {}, after())
+                                      : testing::fused(x, skip_for(x), after());
+  }
 
   torch::Device gpu_ = torch::kCPU;
 };
@@ -74,8 +78,9 @@ TEST_P(GpuNorm, TakesImagesThatBeginAnywhere) {
   const auto ones = torch::ones({8}), zeros = torch::zeros({8});
   const auto y = fused_norm_evaluation(shifted, ones.to(gpu_), zeros.to(gpu_), zeros.to(gpu_), ones.to(gpu_),
                                        after(), {});
-  EXPECT_LT(testing::distance(y.cpu(), fused_norm_evaluation(x, ones, zeros, zeros, ones, after(), {})),
-            1e-6);
+  BatchNorm layer(8);
+  layer->eval();
+  EXPECT_LT(testing::distance(y.cpu(), layer(x, after())), 1e-5);
 }
 
 TEST_P(GpuNorm, HasTheSameBitsEachTime) {
@@ -97,7 +102,8 @@ INSTANTIATE_TEST_SUITE_P(Forms, GpuNorm,
                          ::testing::Values(std::tuple{AfterNorm::nothing, false},
                                            std::tuple{AfterNorm::relu, false},
                                            std::tuple{AfterNorm::relu, true},
-                                           std::tuple{AfterNorm::relu_pool, false}));
+                                           std::tuple{AfterNorm::relu_pool, false},
+                                           std::tuple{AfterNorm::gelu, false}));
 
 }  // namespace
 }  // namespace muster::workloads

@@ -30,8 +30,8 @@ const DeviceCompression& load_device_compression(const std::filesystem::path& fi
   return table<DeviceCompression>(file, "muster_device_compression", kDeviceCompressionAbi);
 }
 
-const DeviceNorm& load_device_norm(const std::filesystem::path& file) {
-  return table<DeviceNorm>(file, "muster_device_norm", kDeviceNormAbi);
+const DeviceLayers& load_device_layers(const std::filesystem::path& file) {
+  return table<DeviceLayers>(file, "muster_device_layers", kDeviceLayersAbi);
 }
 
 }  // namespace muster::workloads

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "workloads/common/compression/cuda/device_compression.hpp"
-#include "workloads/common/layers/cuda/device_norm.hpp"
+#include "workloads/common/layers/cuda/device_layers.hpp"
 
 namespace muster::workloads {
 
@@ -15,6 +15,6 @@ std::filesystem::path device_kernels_file();
 /// Load it for the rest of the process's life. Throw Error(workload) where the file is missing, needs a
 /// library that is not there, or has another ABI.
 const DeviceCompression& load_device_compression(const std::filesystem::path& file);
-const DeviceNorm& load_device_norm(const std::filesystem::path& file);
+const DeviceLayers& load_device_layers(const std::filesystem::path& file);
 
 }  // namespace muster::workloads

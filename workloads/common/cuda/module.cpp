@@ -5,7 +5,7 @@
 
 #include "core/error.hpp"
 #include "workloads/common/compression/cuda/kernels.hpp"
-#include "workloads/common/layers/cuda/norm_kernels.hpp"
+#include "workloads/common/layers/cuda/layer_kernels.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -56,11 +56,14 @@ muster_device_compression() {
   return &table;
 }
 
-extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceNorm* muster_device_norm() {
+extern "C" __attribute__((visibility("default"))) const muster::workloads::DeviceLayers*
+muster_device_layers() {
   using namespace muster::workloads;
-  static const DeviceNorm table{.scratch_bytes = device::norm_scratch_bytes,
-                                .statistics = Checked<device::norm_statistics>::call,
-                                .apply = Checked<device::norm_apply>::call,
-                                .backward = Checked<device::norm_backward>::call};
+  static const DeviceLayers table{.norm_scratch_bytes = device::norm_scratch_bytes,
+                                  .norm_statistics = Checked<device::norm_statistics>::call,
+                                  .norm_apply = Checked<device::norm_apply>::call,
+                                  .norm_backward = Checked<device::norm_backward>::call,
+                                  .max_pool = Checked<device::max_pool>::call,
+                                  .max_pool_backward = Checked<device::max_pool_backward>::call};
   return &table;
 }

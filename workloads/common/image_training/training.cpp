@@ -13,7 +13,7 @@
 #include "workloads/common/evaluation.hpp"
 #include "workloads/common/exchange/gradient_exchange.hpp"
 #include "workloads/common/formatted.hpp"
-#include "workloads/common/layers/norm_arithmetic.hpp"
+#include "workloads/common/layers/gpu_layers.hpp"
 #include "workloads/common/time_mark.hpp"
 #include "workloads/common/training_state.hpp"
 
@@ -155,8 +155,9 @@ void ImageTraining::describe() const {
                std::to_string(communicator_.size()) + (device_.is_cpu() ? " ranks, " : " ranks on GPUs, ") +
                std::to_string(sampler_.steps_per_epoch()) + " steps an epoch, " +
                std::to_string(parameters_.epochs) + " epochs");
-  const std::string problem = device_.is_cpu() ? "" : problem_of_norm_on_gpu();
-  if (!problem.empty()) context_.log("batch normalisation by LibTorch's kernels, not ours: " + problem);
+  const std::string problem = device_.is_cpu() ? "" : problem_of_gpu_layers();
+  if (!problem.empty())
+    context_.log("batch normalisation and pooling by LibTorch's kernels, not ours: " + problem);
 }
 
 StepFigures ImageTraining::step() {

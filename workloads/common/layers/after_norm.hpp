@@ -8,6 +8,7 @@ enum class AfterNorm {
   nothing,
   relu,
   relu_pool,  ///< ReLU, then the maximum of each 2x2 block; height and width must be even
+  gelu,       ///< the exact one
 };
 
 }  // namespace muster::workloads

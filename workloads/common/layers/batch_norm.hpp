@@ -34,7 +34,7 @@ class BatchNormImpl : public torch::nn::Module {
   explicit BatchNormImpl(std::int64_t channels, BatchNormFunction function = {},
                          const BatchNormOptions& options = {});
 
-  /// `skip`, of the input's shape, is added before the ReLU (not with relu_pool).
+  /// `skip`, of the input's shape, is added before the ReLU (with relu alone).
   torch::Tensor forward(const torch::Tensor& input, AfterNorm after, const torch::Tensor& skip = {});
 
   const BatchNormOptions& options() const { return options_; }

@@ -47,7 +47,7 @@ bool fused_norm_takes(const Tensor& input, AfterNorm after) {
   if (input.dim() != 4 || (type != torch::kFloat32 && type != torch::kFloat64 && type != torch::kBFloat16))
     return false;
   if (after == AfterNorm::relu_pool && (input.size(2) % 2 != 0 || input.size(3) % 2 != 0)) return false;
-  if (input.is_cpu()) return true;
+  if (input.is_cpu()) return after != AfterNorm::gelu;
   // Of a network that is not channels-last, a copy would cost what is won.
   return input.is_cuda() && input.is_contiguous(torch::MemoryFormat::ChannelsLast) &&
          norm_on_gpu() != nullptr;

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include "workloads/common/layers/elements.hpp"
+#include "workloads/common/layers/gpu_layers.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -21,6 +22,13 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
     const auto options = x.options().memory_format(torch::MemoryFormat::ChannelsLast);
     const Tensor y = torch::empty({n, c, height / 2, width / 2}, options);
     const Tensor which = torch::empty(y.sizes(), options.dtype(torch::kUInt8));
+    context->save_for_backward({which});
+    context->saved_data["height"] = height;
+    context->saved_data["width"] = width;
+    if (!x.is_cpu()) {
+      gpu_layers()->max_pool(read<void>(x), write<void>(y), write<std::uint8_t>(which), *GpuCall(x));
+      return y;
+    }
     with_element(x, [&]<class Element>(Element element) {
       const Element* from = read<Element>(x);
       Element* to = write<Element>(y);
@@ -31,9 +39,6 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
                                places + pooled);
       });
     });
-    context->save_for_backward({which});
-    context->saved_data["height"] = height;
-    context->saved_data["width"] = width;
     return y;
   }
 
@@ -45,6 +50,11 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
     const auto height = context->saved_data["height"].toInt(), width = context->saved_data["width"].toInt();
     const Tensor dx =
         torch::empty({n, c, height, width}, dy.options().memory_format(torch::MemoryFormat::ChannelsLast));
+    if (!dy.is_cpu()) {
+      gpu_layers()->max_pool_backward(read<void>(dy), read<std::uint8_t>(which), write<void>(dx),
+                                      *GpuCall(dx));
+      return {dx};
+    }
     with_element(dy, [&]<class Element>(Element element) {
       const Element* from = read<Element>(dy);
       const auto* places = which.const_data_ptr<std::uint8_t>();
@@ -63,7 +73,8 @@ class MaxPool : public torch::autograd::Function<MaxPool> {
 
 Tensor max_pool_2x2(const Tensor& x) {
   const auto type = x.scalar_type();
-  const bool taken = x.is_cpu() && x.dim() == 4 && x.numel() > 0 && x.size(2) > 1 && x.size(3) > 1 &&
+  const bool there = x.is_cpu() || (x.is_cuda() && gpu_layers() != nullptr);
+  const bool taken = there && x.dim() == 4 && x.numel() > 0 && x.size(2) > 1 && x.size(3) > 1 &&
                      (type == torch::kFloat32 || type == torch::kFloat64 || type == torch::kBFloat16) &&
                      x.is_contiguous(torch::MemoryFormat::ChannelsLast);
   return taken ? MaxPool::apply(x) : torch::max_pool2d(x, 2);

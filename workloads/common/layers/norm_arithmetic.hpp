@@ -3,8 +3,6 @@
 
 #include <torch/torch.h>
 
-#include <string>
-
 #include "workloads/common/layers/batch_norm.hpp"
 
 namespace muster::workloads {
@@ -37,10 +35,8 @@ class NormArithmetic {
 };
 
 const NormArithmetic& norm_on_cpu();
-/// Null where the kernels cannot be loaded.
+/// Null without gpu_layers().
 const NormArithmetic* norm_on_gpu();
-/// Why they cannot; empty where they can.
-std::string problem_of_norm_on_gpu();
 
 /// An image batch's result of half its height and width with relu_pool, else of x's shape.
 torch::Tensor empty_result(const torch::Tensor& x, AfterNorm after);

@@ -39,8 +39,8 @@ void Airbench94GroupImpl::pass_on_channels() {
 }
 
 Tensor Airbench94GroupImpl::forward(const Tensor& x) {
-  const Tensor y = exact_gelu(norm1_(max_pool_2x2(conv1_(x)), AfterNorm::nothing));
-  return exact_gelu(norm2_(conv2_(y), AfterNorm::nothing));
+  const Tensor y = norm1_(max_pool_2x2(conv1_(x)), AfterNorm::gelu);
+  return norm2_(conv2_(y), AfterNorm::gelu);
 }
 
 Airbench94::Airbench94(std::int64_t classes, double width, const BatchNormFunction& function) {

@@ -1,5 +1,6 @@
 #include "workloads/common/models/resnet9.hpp"
 
+#include "workloads/common/layers/max_pool.hpp"
 #include "workloads/common/models/width.hpp"
 
 namespace muster::workloads {
@@ -16,7 +17,7 @@ Tensor ConvNormImpl::forward(const Tensor& x) {
   const Tensor y = conv_(x);
   if (norm_) return norm_(y, after_);
   const Tensor active = torch::relu(y);
-  return after_ == AfterNorm::relu_pool ? torch::max_pool2d(active, 2) : active;
+  return after_ == AfterNorm::relu_pool ? max_pool_2x2(active) : active;
 }
 
 ResNet9::ResNet9(std::int64_t classes, double width, bool with_norm, const BatchNormFunction& function) {

@@ -1,93 +1,15 @@
 #pragma once
 /// What batch normalisation's kernels share. Memory is read as seldom as can be: once for the statistics,
-/// once for what follows; backward twice likewise. A thread keeps to its channels, 16 bytes of them where
-/// they are aligned, and goes down the rows of its block's slab.
-
-#include <cuda_bf16.h>
-#include <cuda_runtime.h>
+/// once for what follows; backward twice likewise.
 
 #include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <initializer_list>
 
-#include "workloads/common/cuda/launch.cuh"
-#include "workloads/common/kernels/kernels.hpp"
-#include "workloads/common/layers/cuda/norm_kernels.hpp"
+#include "workloads/common/layers/cuda/channels_last.cuh"
 
 namespace muster::workloads::device {
 
-constexpr std::size_t kVectorBytes = 16;
-constexpr std::int64_t kMostSlabs = 512;     // whose sums are joined
-constexpr std::int64_t kItemsOfAThread = 8;  // at least, where there are so many
-constexpr unsigned kStrands = 32;            // that join slabs' sums, of 32 channels each
-
-template <class Element>
-struct Arithmetic {
-  using Real = Element;
-  __device__ static Real load(Element value) { return value; }
-  __device__ static Element store(Real value) { return value; }
-};
-template <>
-struct Arithmetic<Bf16> {
-  using Real = float;
-  __device__ static float load(Bf16 value) { return __uint_as_float(std::uint32_t{value.bits} << 16); }
-  __device__ static Bf16 store(float value) { return {__bfloat16_as_ushort(__float2bfloat16_rn(value))}; }
-};
-template <class Element>
-using RealOf = typename Arithmetic<Element>::Real;
-
-template <class Element, int kWidth>
-struct alignas(sizeof(Element) * kWidth) Vector {
-  Element at[kWidth];
-};
-
-template <int kWidth, class Element>
-__device__ void load(const Element* memory, RealOf<Element> (&values)[kWidth]) {
-  const auto vector = *reinterpret_cast<const Vector<Element, kWidth>*>(memory);
-#pragma unroll
-  for (int k = 0; k < kWidth; ++k) values[k] = Arithmetic<Element>::load(vector.at[k]);
-}
-template <int kWidth, class Element>
-__device__ void store(Element* memory, const RealOf<Element> (&values)[kWidth]) {
-  Vector<Element, kWidth> vector;
-#pragma unroll
-  for (int k = 0; k < kWidth; ++k) vector.at[k] = Arithmetic<Element>::store(values[k]);
-  *reinterpret_cast<Vector<Element, kWidth>*>(memory) = vector;
-}
-/// A thread's channels of a table of one value a channel.
-template <int kWidth, class Real>
-__device__ void load_table(const Real* table, std::int64_t channel, Real (&values)[kWidth]) {
-#pragma unroll
-  for (int k = 0; k < kWidth; ++k) values[k] = table[channel + k];
-}
-
-/// Items, rows or 2x2 blocks of them, in slabs of consecutive ones; channels in tiles of as many groups of a
-/// vector's width as a block has threads for. A block has one slab of one tile, and `lanes` of its items at
-/// a time.
-struct Tiling {
-  std::int64_t channels, items, items_of_slab;
-  unsigned groups, groups_of_tile, lanes, tiles, slabs;
-};
-
-/// What of it is this thread's.
-struct Place {
-  __device__ explicit Place(const Tiling& t)
-      : lane(threadIdx.x / t.groups_of_tile),
-        tile(blockIdx.x % t.tiles),
-        group(threadIdx.x % t.groups_of_tile),
-        slab(blockIdx.x / t.tiles),
-        begin(slab * t.items_of_slab),
-        end(begin + t.items_of_slab < t.items ? begin + t.items_of_slab : t.items) {}
-  __device__ std::int64_t first_channel(const Tiling& t, int width) const {
-    return std::int64_t{tile * t.groups_of_tile + group} * width;
-  }
-  __device__ bool has_work(const Tiling& t) const {
-    return lane < t.lanes && tile * t.groups_of_tile + group < t.groups;
-  }
-  unsigned lane, tile, group;
-  std::int64_t slab, begin, end;
-};
+constexpr std::int64_t kMostSlabs = 512;  // whose sums are joined
+constexpr unsigned kStrands = 32;         // that join slabs' sums, of 32 channels each
 
 /// 2x2 blocks of images, numbered by rows.
 struct Blocks {
@@ -152,67 +74,50 @@ __device__ Real larger(Real a, Real b) {
   return a > b ? a : b;
 }
 
+/// x * P(normal variable <= x), the exact GELU (Hendrycks and Gimpel 2016), and its derivative.
+__device__ inline float error_function(float x) { return erff(x); }
+__device__ inline double error_function(double x) { return erf(x); }
+__device__ inline float exponential(float x) { return expf(x); }
+__device__ inline double exponential(double x) { return exp(x); }
+template <class Real>
+__device__ Real normal_cdf(Real x) {
+  return Real(0.5) * (1 + error_function(x * Real(0.70710678118654752440)));
+}
+template <class Real>
+__device__ Real gelu(Real x) {
+  return x * normal_cdf(x);
+}
+template <class Real>
+__device__ Real gelu_slope(Real x) {
+  return normal_cdf(x) + x * (Real(0.39894228040143267794) * exponential(Real(-0.5) * x * x));
+}
+
 // ---- on the host
 
-inline std::int64_t rows_of(const DeviceNormCall& call) { return call.images * call.height * call.width; }
-inline std::int64_t items_of(const DeviceNormCall& call) {
-  return call.after == AfterNorm::relu_pool ? rows_of(call) / 4 : rows_of(call);
-}
-
-template <int kWidth>
-Tiling tiling(const DeviceNormCall& call, std::int64_t items, std::int64_t most_slabs) {
-  Tiling t{};
-  t.channels = call.channels;
-  t.items = items;
-  t.groups = static_cast<unsigned>(call.channels / kWidth);
-  t.groups_of_tile = t.groups < kThreads ? t.groups : kThreads;
-  t.lanes = kThreads / t.groups_of_tile;
-  t.tiles = static_cast<unsigned>(parts_of(t.groups, t.groups_of_tile));
-  const std::int64_t least = t.lanes * kItemsOfAThread, share = parts_of(items, most_slabs);
-  t.items_of_slab = share > least ? share : least;
-  t.slabs = static_cast<unsigned>(parts_of(items, t.items_of_slab));
-  return t;
-}
-inline std::int64_t blocks_of(const Tiling& t) { return std::int64_t{t.slabs} * t.tiles; }
 inline std::int64_t joining_blocks(const Tiling& t) { return parts_of(t.channels, kLanes); }
-constexpr std::int64_t kAnyNumber = std::int64_t{1} << 30;
 
-inline bool aligned(std::initializer_list<const void*> pointers) {
-  for (const void* pointer : pointers) {
-    if (reinterpret_cast<std::uintptr_t>(pointer) % kVectorBytes != 0) return false;
-  }
-  return true;
+/// Rows, or 2x2 blocks of them.
+inline std::int64_t items_of(const DeviceLayerCall& call, AfterNorm after) {
+  return after == AfterNorm::relu_pool ? rows_of(call) / 4 : rows_of(call);
 }
-
-/// body(an Element, its vectors' width as a type), as `call` and the pointers allow.
-template <int kWidth>
-struct Width {
-  static constexpr int value = kWidth;
-};
-template <class Element, class Body>
-cudaError_t with_width(const DeviceNormCall& call, std::initializer_list<const void*> pointers,
-                       const Body& body) {
-  constexpr int kWide = kVectorBytes / sizeof(Element);
-  if (call.channels % kWide == 0 && aligned(pointers)) return body(Element{}, Width<kWide>{});
-  return body(Element{}, Width<1>{});
-}
-template <class Body>
-cudaError_t with_form(const DeviceNormCall& call, std::initializer_list<const void*> pointers,
-                      const Body& body) {
-  switch (call.element) {
-    case NormElement::f64:
-      return with_width<double>(call, pointers, body);
-    case NormElement::bf16:
-      return with_width<Bf16>(call, pointers, body);
-    default:
-      return with_width<float>(call, pointers, body);
-  }
-}
+inline Blocks blocks_in(const DeviceLayerCall& call) { return {static_cast<std::uint32_t>(call.width)}; }
 
 template <class Real>
 Real floor_of(AfterNorm after) {
   return after == AfterNorm::nothing ? -static_cast<Real>(INFINITY) : Real(0);
 }
-inline Blocks blocks_in(const DeviceNormCall& call) { return {static_cast<std::uint32_t>(call.width)}; }
+
+/// body(`after` as a type). Without anything behind it a normalisation is one whose ReLU has no floor.
+template <class Body>
+void with_after(AfterNorm after, const Body& body) {
+  switch (after) {
+    case AfterNorm::relu_pool:
+      return body(std::integral_constant<AfterNorm, AfterNorm::relu_pool>{});
+    case AfterNorm::gelu:
+      return body(std::integral_constant<AfterNorm, AfterNorm::gelu>{});
+    default:
+      return body(std::integral_constant<AfterNorm, AfterNorm::relu>{});
+  }
+}
 
 }  // namespace muster::workloads::device

@@ -3,7 +3,7 @@
 namespace muster::workloads::device {
 namespace {
 
-/// Of one layer's backward pass: its memory, and how far its ReLU is open.
+/// Of one layer's backward pass: its memory, and from where on its ReLU is open.
 template <class Element>
 struct Backward {
   const Element* __restrict__ x;
@@ -16,7 +16,7 @@ struct Backward {
 
 /// body(offset in memory, x, g) of each vector of a thread's: g is the gradient that passes what follows the
 /// normalisation. Through the maximum of a 2x2 block all of it goes to the first largest, if above 0.
-template <bool kPool, int kWidth, class Element, class Body>
+template <AfterNorm kAfter, int kWidth, class Element, class Body>
 __device__ void for_gradients(const Backward<Element>& pass, const Place& place, const Tiling& t,
                               const Body& body) {
   using Real = RealOf<Element>;
@@ -28,7 +28,7 @@ __device__ void for_gradients(const Backward<Element>& pass, const Place& place,
   for (std::int64_t item = place.begin + place.lane; item < place.end; item += t.lanes) {
     Real gradient[kWidth];
     load(pass.dy + item * t.channels + channel, gradient);
-    if constexpr (kPool) {
+    if constexpr (kAfter == AfterNorm::relu_pool) {
       const std::int64_t corner = pass.blocks.first_row(item) * t.channels + channel;
       Real value[4][kWidth], top[kWidth] = {};
 #pragma unroll
@@ -55,8 +55,13 @@ __device__ void for_gradients(const Backward<Element>& pass, const Place& place,
       if (pass.y != nullptr) load(pass.y + at, after);
 #pragma unroll
       for (int k = 0; k < kWidth; ++k) {
-        const bool open = pass.y != nullptr ? after[k] > 0 : value[k] * scale[k] + shift[k] > pass.floor;
-        gradient[k] = open ? gradient[k] : Real(0);
+        const Real normalised = value[k] * scale[k] + shift[k];
+        if (kAfter == AfterNorm::gelu) {
+          gradient[k] *= gelu_slope(normalised);
+        } else {
+          const bool open = pass.y != nullptr ? after[k] > 0 : normalised > pass.floor;
+          gradient[k] = open ? gradient[k] : Real(0);
+        }
       }
       body(at, value, gradient);
     }
@@ -64,7 +69,7 @@ __device__ void for_gradients(const Backward<Element>& pass, const Place& place,
 }
 
 /// Sums of g, and of g times x less its mean.
-template <class Element, int kWidth, bool kPool>
+template <class Element, int kWidth, AfterNorm kAfter>
 __global__ void sum_gradients(Backward<Element> pass, Tiling t, const double* __restrict__ moments,
                               RealOf<Element>* __restrict__ partials) {
   using Real = RealOf<Element>;
@@ -73,14 +78,14 @@ __global__ void sum_gradients(Backward<Element> pass, Tiling t, const double* __
   if (place.has_work(t)) {
     Real mean[kWidth];
     for (int k = 0; k < kWidth; ++k) mean[k] = static_cast<Real>(moments[place.first_channel(t, kWidth) + k]);
-    for_gradients<kPool, kWidth>(pass, place, t,
-                                 [&](std::int64_t, const Real(&x)[kWidth], const Real(&g)[kWidth]) {
+    for_gradients<kAfter, kWidth>(pass, place, t,
+                                  [&](std::int64_t, const Real(&x)[kWidth], const Real(&g)[kWidth]) {
 #pragma unroll
-                                   for (int k = 0; k < kWidth; ++k) {
-                                     sums[k] += g[k];
-                                     products[k] += g[k] * (x[k] - mean[k]);
-                                   }
-                                 });
+                                    for (int k = 0; k < kWidth; ++k) {
+                                      sums[k] += g[k];
+                                      products[k] += g[k] * (x[k] - mean[k]);
+                                    }
+                                  });
   }
   join_lanes(sums, products, place, t, partials);
 }
@@ -114,7 +119,7 @@ __global__ void settle_gradients(Tiling t, double rows, const Real* __restrict__
   terms[2 * t.channels + c] = static_cast<Real>(-scale * sum / rows - slope * mean);
 }
 
-template <class Element, int kWidth, bool kPool>
+template <class Element, int kWidth, AfterNorm kAfter>
 __global__ void apply_gradients(Backward<Element> pass, Tiling t, const RealOf<Element>* __restrict__ terms,
                                 Element* __restrict__ dx, Element* __restrict__ skip_gradient) {
   using Real = RealOf<Element>;
@@ -125,44 +130,43 @@ __global__ void apply_gradients(Backward<Element> pass, Tiling t, const RealOf<E
   load_table(terms, channel, a);
   load_table(terms + t.channels, channel, b);
   load_table(terms + 2 * t.channels, channel, c);
-  for_gradients<kPool, kWidth>(pass, place, t,
-                               [&](std::int64_t at, const Real(&x)[kWidth], const Real(&g)[kWidth]) {
-                                 Real out[kWidth];
+  for_gradients<kAfter, kWidth>(pass, place, t,
+                                [&](std::int64_t at, const Real(&x)[kWidth], const Real(&g)[kWidth]) {
+                                  Real out[kWidth];
 #pragma unroll
-                                 for (int k = 0; k < kWidth; ++k) out[k] = g[k] * a[k] + x[k] * b[k] + c[k];
-                                 store(dx + at, out);
-                                 if (skip_gradient != nullptr) store(skip_gradient + at, g);
-                               });
+                                  for (int k = 0; k < kWidth; ++k) out[k] = g[k] * a[k] + x[k] * b[k] + c[k];
+                                  store(dx + at, out);
+                                  if (skip_gradient != nullptr) store(skip_gradient + at, g);
+                                });
 }
 
 }  // namespace
 
 cudaError_t norm_backward(const void* x, const void* y, const void* dy, const void* weight,
-                          const double* moments, const void* map, DeviceNormGradients gradients,
-                          DeviceNormCall call) {
+                          const double* moments, const void* map, AfterNorm after,
+                          DeviceNormGradients gradients, void* scratch, DeviceLayerCall call) {
   return with_form(call, {x, y, dy, gradients.x, gradients.skip}, [&](auto element, auto width) {
     using Element = decltype(element);
     using Real = RealOf<Element>;
     constexpr int kWidth = decltype(width)::value;
-    const bool pool = call.after == AfterNorm::relu_pool;
-    const Tiling summed = tiling<kWidth>(call, items_of(call), kMostSlabs);
-    const Tiling applied = tiling<kWidth>(call, items_of(call), kAnyNumber);
+    const Tiling summed = tiling<kWidth>(call, items_of(call, after), kMostSlabs);
+    const Tiling applied = tiling<kWidth>(call, items_of(call, after), kAnyNumber);
     const Backward<Element> pass{static_cast<const Element*>(x),  static_cast<const Element*>(y),
                                  static_cast<const Element*>(dy), static_cast<const Real*>(map),
-                                 floor_of<Real>(call.after),      blocks_in(call)};
-    auto* partials = static_cast<Real*>(call.scratch);
+                                 floor_of<Real>(after),           blocks_in(call)};
+    auto* partials = static_cast<Real*>(scratch);
     Real* terms = partials + 2 * std::int64_t{summed.slabs} * call.channels;
     Launches launches(call.stream);
-    launches.run(blocks_of(summed), kThreads,
-                 pool ? sum_gradients<Element, kWidth, true> : sum_gradients<Element, kWidth, false>, pass,
-                 summed, moments, partials);
-    launches.run(joining_blocks(summed), kLanes * kStrands, settle_gradients<Real>, summed,
-                 static_cast<double>(rows_of(call)), partials, static_cast<const Real*>(weight), moments,
-                 static_cast<Real*>(gradients.weight), static_cast<Real*>(gradients.bias), terms);
-    launches.run(blocks_of(applied), kThreads,
-                 pool ? apply_gradients<Element, kWidth, true> : apply_gradients<Element, kWidth, false>,
-                 pass, applied, terms, static_cast<Element*>(gradients.x),
-                 static_cast<Element*>(gradients.skip));
+    with_after(after, [&](auto form) {
+      constexpr AfterNorm kAfter = decltype(form)::value;
+      launches.run(blocks_of(summed), kThreads, sum_gradients<Element, kWidth, kAfter>, pass, summed, moments,
+                   partials);
+      launches.run(joining_blocks(summed), kLanes * kStrands, settle_gradients<Real>, summed,
+                   static_cast<double>(rows_of(call)), partials, static_cast<const Real*>(weight), moments,
+                   static_cast<Real*>(gradients.weight), static_cast<Real*>(gradients.bias), terms);
+      launches.run(blocks_of(applied), kThreads, apply_gradients<Element, kWidth, kAfter>, pass, applied,
+                   terms, static_cast<Element*>(gradients.x), static_cast<Element*>(gradients.skip));
+    });
     return launches.result();
   });
 }

@@ -75,7 +75,7 @@ __global__ void settle_batch(const Element* __restrict__ x, Tiling t,
   layer.running_var[c] = kept * layer.running_var[c] + replaced * static_cast<Real>(variance);
 }
 
-template <class Element, int kWidth>
+template <class Element, int kWidth, AfterNorm kAfter>
 __global__ void apply_rows(const Element* __restrict__ x, const Element* __restrict__ skip, Tiling t,
                            const RealOf<Element>* __restrict__ map, RealOf<Element> floor,
                            Element* __restrict__ y) {
@@ -93,7 +93,10 @@ __global__ void apply_rows(const Element* __restrict__ x, const Element* __restr
     load(x + at, value);
     if (skip != nullptr) load(skip + at, added);
 #pragma unroll
-    for (int k = 0; k < kWidth; ++k) value[k] = larger(value[k] * scale[k] + shift[k] + added[k], floor);
+    for (int k = 0; k < kWidth; ++k) {
+      const Real normalised = value[k] * scale[k] + shift[k] + added[k];
+      value[k] = kAfter == AfterNorm::gelu ? gelu(normalised) : larger(normalised, floor);
+    }
     store(y + at, value);
   }
 }
@@ -124,20 +127,20 @@ __global__ void apply_blocks(const Element* __restrict__ x, Tiling t, Blocks blo
 
 }  // namespace
 
-std::size_t norm_scratch_bytes(DeviceNormCall call) {
+std::size_t norm_scratch_bytes(DeviceLayerCall call) {
   const std::int64_t rows = rows_of(call), slabs = rows < kMostSlabs ? rows : kMostSlabs;
-  const std::size_t of_each = call.element == NormElement::f64 ? sizeof(double) : sizeof(float);
+  const std::size_t of_each = call.element == LayerElement::f64 ? sizeof(double) : sizeof(float);
   return static_cast<std::size_t>((2 * slabs + 3) * call.channels) * of_each;
 }
 
-cudaError_t norm_statistics(const void* x, DeviceNormLayer layer, double* moments, void* map,
-                            DeviceNormCall call) {
+cudaError_t norm_statistics(const void* x, DeviceNormLayer layer, double* moments, void* map, void* scratch,
+                            DeviceLayerCall call) {
   return with_form(call, {x}, [&](auto element, auto width) {
     using Element = decltype(element);
     using Real = RealOf<Element>;
     const Tiling t = tiling<decltype(width)::value>(call, rows_of(call), kMostSlabs);
     const auto* from = static_cast<const Element*>(x);
-    auto* partials = static_cast<Real*>(call.scratch);
+    auto* partials = static_cast<Real*>(scratch);
     const Layer<Real> typed{static_cast<const Real*>(layer.weight),
                             static_cast<const Real*>(layer.bias),
                             static_cast<Real*>(layer.running_mean),
@@ -152,22 +155,27 @@ cudaError_t norm_statistics(const void* x, DeviceNormLayer layer, double* moment
   });
 }
 
-cudaError_t norm_apply(const void* x, const void* skip, const void* map, void* y, DeviceNormCall call) {
+cudaError_t norm_apply(const void* x, const void* skip, const void* map, AfterNorm after, void* y,
+                       DeviceLayerCall call) {
   return with_form(call, {x, skip, y}, [&](auto element, auto width) {
     using Element = decltype(element);
     using Real = RealOf<Element>;
     constexpr int kWidth = decltype(width)::value;
-    const Tiling t = tiling<kWidth>(call, items_of(call), kAnyNumber);
+    const Tiling t = tiling<kWidth>(call, items_of(call, after), kAnyNumber);
     const auto* from = static_cast<const Element*>(x);
+    const auto* typed_map = static_cast<const Real*>(map);
+    auto* to = static_cast<Element*>(y);
     Launches launches(call.stream);
-    if (call.after == AfterNorm::relu_pool) {
-      launches.run(blocks_of(t), kThreads, apply_blocks<Element, kWidth>, from, t, blocks_in(call),
-                   static_cast<const Real*>(map), static_cast<Element*>(y));
-    } else {
-      launches.run(blocks_of(t), kThreads, apply_rows<Element, kWidth>, from,
-                   static_cast<const Element*>(skip), t, static_cast<const Real*>(map),
-                   floor_of<Real>(call.after), static_cast<Element*>(y));
-    }
+    with_after(after, [&](auto form) {
+      constexpr AfterNorm kAfter = decltype(form)::value;
+      if constexpr (kAfter == AfterNorm::relu_pool) {
+        launches.run(blocks_of(t), kThreads, apply_blocks<Element, kWidth>, from, t, blocks_in(call),
+                     typed_map, to);
+      } else {
+        launches.run(blocks_of(t), kThreads, apply_rows<Element, kWidth, kAfter>, from,
+                     static_cast<const Element*>(skip), t, typed_map, floor_of<Real>(after), to);
+      }
+    });
     return launches.result();
   });
 }
