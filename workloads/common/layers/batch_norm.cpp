@@ -16,7 +16,7 @@ BatchNormImpl::BatchNormImpl(std::int64_t channels, BatchNormFunction function,
 }
 
 torch::Tensor BatchNormImpl::forward(const torch::Tensor& input, AfterNorm after, const torch::Tensor& skip) {
-  // The loops for CPUs have it apart: a pass over memory costs them less than a GELU made twice.
+  // The loops for CPUs have none in them.
   if (after == AfterNorm::gelu && input.is_cpu()) return exact_gelu(forward(input, AfterNorm::nothing));
   const torch::Tensor scale = weight.defined() ? weight : torch::ones_like(bias);
   const bool replaced = is_training() && function_;
