@@ -241,7 +241,7 @@ TEST_F(Run, QuietPrintsTheTableAlone) {
 }
 
 TEST_F(Run, TerminalKeepsTheWholeTable) {
-  experiment("sleep 0.3", 2);
+  experiment("sleep 1", 2);
   testing::Process terminal(
       {"script", "-qec", MUSTER_PROGRAM " run experiment.toml", "typescript"},
       {{{"MUSTER_RUNS", (root_ / "runs").string()}, {"TERM", "xterm"}}, root_.path(), root_ / "screen", {}});
