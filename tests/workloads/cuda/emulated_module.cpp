@@ -112,6 +112,7 @@ muster_device_layers() {
                                   .norm_apply = Taking<&DeviceLayers::norm_apply>::call,
                                   .norm_backward = Taking<&DeviceLayers::norm_backward>::call,
                                   .max_pool = Taking<&DeviceLayers::max_pool>::call,
-                                  .max_pool_backward = Taking<&DeviceLayers::max_pool_backward>::call};
+                                  .max_pool_backward = Taking<&DeviceLayers::max_pool_backward>::call,
+                                  .make_batch = Taking<&DeviceLayers::make_batch>::call};
   return &table;
 }

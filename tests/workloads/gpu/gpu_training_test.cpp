@@ -40,11 +40,16 @@ TEST_F(GpuTrainingTest, AGpuMakesTheSameBatchesBitForBit) {
       {.crop_padding = 4, .cutout = 5, .reflect = true}};
   for (std::size_t i = 0; i < options.size(); ++i) {
     for (const auto type : {torch::kFloat32, torch::kFloat64, torch::kBFloat16}) {
-      const BatchMaker batches(channel_statistics(data.train), type, 3, options[i]);
+      const auto statistics = channel_statistics(data.train);
+      const BatchMaker batches(statistics, type, 3, options[i]),
+          by_operators(statistics, type, 3, options[i], false);
       for (const std::int64_t epoch : {0, 1}) {
         const auto wanted = batches.training_batch(data.train, samples, epoch);
         const auto made = batches.training_batch(there, samples, epoch);
+        const auto composed = by_operators.training_batch(there, samples, epoch);
         EXPECT_EQ(made.device(), gpu);
+        EXPECT_EQ(composed.strides(), wanted.strides());
+        EXPECT_TRUE(torch::equal(bytes_of(composed), bytes_of(wanted))) << "by LibTorch's operators";
         EXPECT_EQ(made.strides(), wanted.strides());
         EXPECT_TRUE(torch::equal(bytes_of(made), bytes_of(wanted)))
             << "options " << i << ", " << type << ", epoch " << epoch;

@@ -64,6 +64,7 @@ muster_device_layers() {
                                   .norm_apply = Checked<device::norm_apply>::call,
                                   .norm_backward = Checked<device::norm_backward>::call,
                                   .max_pool = Checked<device::max_pool>::call,
-                                  .max_pool_backward = Checked<device::max_pool_backward>::call};
+                                  .max_pool_backward = Checked<device::max_pool_backward>::call,
+                                  .make_batch = Checked<device::make_batch>::call};
   return &table;
 }

@@ -7,6 +7,8 @@
 
 #include "core/error.hpp"
 #include "workloads/common/counter_random.hpp"
+#include "workloads/common/layers/elements.hpp"
+#include "workloads/common/layers/gpu_layers.hpp"
 
 namespace muster::workloads {
 namespace {
@@ -92,29 +94,45 @@ void with_type(torch::Dtype dtype, const Body& body) {
   }
 }
 
-// Images by LibTorch's operators, on the device where they are: where each pixel of the batch comes from is
-// worked out for rows and columns, and whatever comes from nowhere is 0.
-torch::Tensor composed(const torch::Tensor& images, const torch::Tensor& values,
-                       std::span<const std::int64_t> samples, const std::vector<Draws>& draws) {
-  const auto count = static_cast<std::int64_t>(samples.size());
-  const auto drawn = torch::empty({count, 6}, torch::kInt64);
-  auto* out = drawn.data_ptr<std::int64_t>();
+// [n, 6], a row as DeviceDraw has it, on its way to `device`: the host does not wait, since what it copies
+// from is read before the call returns.
+torch::Tensor table_of(std::span<const std::int64_t> samples, const std::vector<Draws>& draws,
+                       torch::Device device) {
+  const auto drawn = torch::empty({static_cast<std::int64_t>(samples.size()), 6}, torch::kInt32);
+  auto* out = drawn.data_ptr<std::int32_t>();
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Draws& d = draws[i];
-    for (const std::int64_t value :
-         {samples[i], std::int64_t{d.crop_row}, std::int64_t{d.crop_column}, std::int64_t{d.flip},
-          std::int64_t{d.cutout_row}, std::int64_t{d.cutout_column}})
+    for (const int value : {static_cast<int>(samples[i]), d.crop_row, d.crop_column, static_cast<int>(d.flip),
+                            d.cutout_row, d.cutout_column})
       *out++ = value;
   }
-  // The host does not wait for the GPU: what it copies from is read before the call returns.
-  const auto there = torch::TensorOptions(images.device());
-  const auto table = drawn.to(there, /*non_blocking=*/true);
+  return drawn.to(device, /*non_blocking=*/true);
+}
+
+// Images by our kernel, on the GPU where they are.
+torch::Tensor by_kernel(const DeviceLayers& layers, const torch::Tensor& images, const torch::Tensor& values,
+                        const torch::Tensor& table, const Draws& any) {
+  static_assert(sizeof(DeviceDraw) == 6 * sizeof(std::int32_t));
+  const auto batch = channels_last_view(
+      torch::empty({table.size(0), kImageSide, kImageSide, kImageChannels}, values.options()));
+  layers.make_batch(read<std::uint8_t>(images), read<void>(values),
+                    static_cast<const DeviceDraw*>(table.const_data_ptr()),
+                    {.cutout = any.cutout, .reflect = any.reflect}, write<void>(batch), *GpuCall(batch));
+  return batch;
+}
+
+// Images by LibTorch's operators, on the device where they are: where each pixel of the batch comes from is
+// worked out for rows and columns, and whatever comes from nowhere is 0.
+torch::Tensor by_operators(const torch::Tensor& images, const torch::Tensor& values,
+                           const torch::Tensor& drawn, const Draws& any) {
+  const auto count = drawn.size(0);
+  const auto table = drawn.to(torch::kInt64);
   const auto column_of = [&](std::int64_t i) { return table.narrow(1, i, 1); };  // [n, 1]
   const auto side = torch::arange(kImageSide, table.options());                  // [32]
   const auto flip = column_of(3);
   auto rows = side + column_of(1);  // [n, 32]
   auto columns = flip * (kImageSide - 1 - side) + (1 - flip) * side + column_of(2);
-  const bool reflects = draws.front().reflect;
+  const bool reflects = any.reflect;
   if (reflects) {
     const auto mirror = [](const torch::Tensor& at) {
       return kImageSide - 1 - (kImageSide - 1 - at.abs()).abs();
@@ -124,9 +142,9 @@ torch::Tensor composed(const torch::Tensor& images, const torch::Tensor& values,
   }
   const auto inside = [](const torch::Tensor& at) { return (at >= 0).logical_and(at < kImageSide); };
   auto seen = inside(rows).unsqueeze(2).logical_and(inside(columns).unsqueeze(1));  // [n, 32, 32]
-  if (draws.front().cutout > 0) {
+  if (any.cutout > 0) {
     const auto within = [&](const torch::Tensor& from) {
-      return (side >= from).logical_and(side < from + draws.front().cutout);
+      return (side >= from).logical_and(side < from + any.cutout);
     };
     seen = seen.logical_and(
         within(column_of(4)).unsqueeze(2).logical_and(within(column_of(5)).unsqueeze(1)).logical_not());
@@ -137,16 +155,26 @@ torch::Tensor composed(const torch::Tensor& images, const torch::Tensor& values,
   const auto bytes = images.view({-1, kImageChannels}).index_select(0, pixels.view(-1));  // [n*1024, 3]
   const auto levels =
       bytes.to(torch::kInt64) * kImageChannels + torch::arange(kImageChannels, table.options());
-  const auto batch = values.to(there, /*non_blocking=*/true).view(-1).index_select(0, levels.view(-1));
-  return batch.view({count, kImageSide, kImageSide, kImageChannels})
-      .masked_fill(seen.logical_not().unsqueeze(3), 0);
+  const auto batch = values.view(-1).index_select(0, levels.view(-1));
+  return channels_last_view(batch.view({count, kImageSide, kImageSide, kImageChannels})
+                                .masked_fill(seen.logical_not().unsqueeze(3), 0));
+}
+
+torch::Tensor on_device(const torch::Tensor& images, const torch::Tensor& values_of_bytes,
+                        std::span<const std::int64_t> samples, const std::vector<Draws>& draws,
+                        bool by_kernels) {
+  const auto table = table_of(samples, draws, images.device());
+  const auto values = values_of_bytes.to(images.device(), /*non_blocking=*/true);
+  const DeviceLayers* layers = by_kernels && images.is_cuda() ? gpu_layers() : nullptr;
+  return layers != nullptr ? by_kernel(*layers, images, values, table, draws.front())
+                           : by_operators(images, values, table, draws.front());
 }
 
 }  // namespace
 
 BatchMaker::BatchMaker(const ChannelStatistics& statistics, torch::Dtype dtype, std::uint64_t seed,
-                       AugmentationOptions options)
-    : dtype_(dtype), seed_(seed), options_(options) {
+                       AugmentationOptions options, bool by_kernels)
+    : dtype_(dtype), seed_(seed), options_(options), by_kernels_(by_kernels) {
   if (options.crop_padding < 0 || options.crop_padding > kSide / 2 || options.cutout < 0 ||
       options.cutout > kSide) {
     throw Error(ExitCode::config,
@@ -174,7 +202,7 @@ torch::Tensor BatchMaker::training_batch(const ImageSet& set, std::span<const st
   if (!set.images.is_cpu()) {
     std::vector<Draws> draws;
     for (const std::int64_t sample : samples) draws.push_back(draw(random, options_, epoch, sample));
-    return channels_last_view(composed(set.images, values_, samples, draws));
+    return on_device(set.images, values_, samples, draws, by_kernels_);
   }
   const auto out = torch::empty({count, kImageSide, kImageSide, kImageChannels}, dtype_);
   const auto* images = set.images.const_data_ptr<std::uint8_t>();
@@ -196,7 +224,7 @@ torch::Tensor BatchMaker::evaluation_batch(const ImageSet& set, std::int64_t beg
   if (!set.images.is_cpu()) {
     std::vector<std::int64_t> samples(static_cast<std::size_t>(end - begin));
     std::iota(samples.begin(), samples.end(), begin);
-    return channels_last_view(composed(set.images, values_, samples, std::vector<Draws>(samples.size())));
+    return on_device(set.images, values_, samples, std::vector<Draws>(samples.size()), by_kernels_);
   }
   const auto out = torch::empty({end - begin, kImageSide, kImageSide, kImageChannels}, dtype_);
   const auto* images = set.images.const_data_ptr<std::uint8_t>();

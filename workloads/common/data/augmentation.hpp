@@ -22,13 +22,14 @@ struct AugmentationOptions {
 };
 
 /// Makes batches: channels-last [n, 3, 32, 32] of `dtype` (float, double or bfloat16), where the set's images
-/// are: on the CPU, or by LibTorch's operators on another device; the bits are the same.
-/// Draws are a function of (seed, epoch, sample), so neither ranks nor the split into batches change them.
+/// are: on the CPU, or on a GPU by a kernel, or LibTorch's operators where there is none; the bits are the
+/// same. Draws are a function of (seed, epoch, sample), so neither ranks nor the split into batches change
+/// them.
 class BatchMaker {
  public:
   /// Throws Error(config) for options out of range.
   BatchMaker(const ChannelStatistics& statistics, torch::Dtype dtype, std::uint64_t seed,
-             AugmentationOptions options = {});
+             AugmentationOptions options = {}, bool by_kernels = true);
 
   /// Augmented images of the samples, in their order.
   torch::Tensor training_batch(const ImageSet& set, std::span<const std::int64_t> samples,
@@ -43,6 +44,7 @@ class BatchMaker {
   torch::Dtype dtype_;
   std::uint64_t seed_;
   AugmentationOptions options_;
+  bool by_kernels_;
   torch::Tensor values_;  ///< dtype [256, 3]: what a byte becomes in each channel
 };
 

@@ -15,7 +15,7 @@ const DeviceLayers* gpu_layers();
 /// Why they cannot; empty where they can.
 std::string problem_of_gpu_layers();
 
-/// x's GPU, its current stream, and x's type and shape.
+/// x's GPU, its current stream, and x's type and shape [n, c, h, w].
 class GpuCall {
  public:
   explicit GpuCall(const torch::Tensor& x);

@@ -1,6 +1,6 @@
 #pragma once
-/// The border to layers' kernels in muster_cuda_kernels.so, which exports one C function for them,
-/// `muster_device_layers`, returning a static DeviceLayers.
+/// The border to kernels of layers, and of the batches that they take, in muster_cuda_kernels.so, which
+/// exports one C function for them, `muster_device_layers`, returning a static DeviceLayers.
 ///
 /// They compute what the loops for CPUs do (kernels/kernels.hpp), fused the same way; only sums have an order
 /// of their own, the same in every run. Functions put kernels on the caller's stream and return: none waits
@@ -46,6 +46,19 @@ struct DeviceNormGradients {
   void* bias = nullptr;
 };
 
+/// Where the pixels of one image of a batch come from.
+struct DeviceDraw {
+  std::int32_t sample = 0;                     ///< of the stored images
+  std::int32_t crop_row = 0, crop_column = 0;  ///< the result begins so much further in
+  std::int32_t flip = 0;                       ///< not 0: left to right
+  std::int32_t cutout_row = 0, cutout_column = 0;
+};
+
+struct DeviceBatch {
+  std::int32_t cutout = 0;  ///< side of a square of zeros
+  bool reflect = false;     ///< outside of an image it goes on mirrored, else there are zeros
+};
+
 struct DeviceLayers {
   int abi = kDeviceLayersAbi;  // First for ever.
 
@@ -73,6 +86,13 @@ struct DeviceLayers {
   /// All of dx is written.
   void (*max_pool_backward)(const void* dy, const std::uint8_t* which, void* dx,
                             DeviceLayerCall call) = nullptr;
+
+  // ---- what a network takes
+
+  /// batch [images, height, width, 3] of stored bytes [any number, height, width, 3]: byte b of channel c
+  /// becomes values[b][c].
+  void (*make_batch)(const std::uint8_t* stored, const void* values, const DeviceDraw* draws, DeviceBatch how,
+                     void* batch, DeviceLayerCall call) = nullptr;
 };
 
 }  // namespace muster::workloads

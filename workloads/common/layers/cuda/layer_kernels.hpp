@@ -26,4 +26,8 @@ cudaError_t norm_backward(const void* x, const void* y, const void* dy, const vo
 cudaError_t max_pool(const void* x, void* y, std::uint8_t* which, DeviceLayerCall call);
 cudaError_t max_pool_backward(const void* dy, const std::uint8_t* which, void* dx, DeviceLayerCall call);
 
+// batch.cu
+cudaError_t make_batch(const std::uint8_t* stored, const void* values, const DeviceDraw* draws,
+                       DeviceBatch how, void* batch, DeviceLayerCall call);
+
 }  // namespace muster::workloads::device
