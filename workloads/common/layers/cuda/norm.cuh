@@ -69,6 +69,17 @@ __device__ inline double items_in(std::int64_t slab, const Tiling& t) {
   return static_cast<double>(left < t.items_of_slab ? left : t.items_of_slab);
 }
 
+/// x * scale + shift of a thread's channels.
+template <class Real, int kWidth>
+struct ChannelLines {
+  __device__ ChannelLines(const Real* map, std::int64_t channels, std::int64_t first) {
+    load_table(map, first, scale);
+    load_table(map + channels, first, shift);
+  }
+  __device__ Real operator()(int k, Real x) const { return x * scale[k] + shift[k]; }
+  Real scale[kWidth], shift[kWidth];
+};
+
 template <class Real>
 __device__ Real larger(Real a, Real b) {
   return a > b ? a : b;

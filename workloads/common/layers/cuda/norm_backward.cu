@@ -21,9 +21,7 @@ __device__ void for_gradients(const Backward<Element>& pass, const Place& place,
                               const Body& body) {
   using Real = RealOf<Element>;
   const std::int64_t channel = place.first_channel(t, kWidth);
-  Real scale[kWidth], shift[kWidth];
-  load_table(pass.map, channel, scale);
-  load_table(pass.map + t.channels, channel, shift);
+  const ChannelLines<Real, kWidth> line(pass.map, t.channels, channel);
 #pragma unroll 2
   for (std::int64_t item = place.begin + place.lane; item < place.end; item += t.lanes) {
     Real gradient[kWidth];
@@ -35,14 +33,14 @@ __device__ void for_gradients(const Backward<Element>& pass, const Place& place,
       for (int i = 0; i < 4; ++i) {
         load(pass.x + corner + ((i / 2) * pass.blocks.width + i % 2) * t.channels, value[i]);
 #pragma unroll
-        for (int k = 0; k < kWidth; ++k) top[k] = larger(value[i][k] * scale[k] + shift[k], top[k]);
+        for (int k = 0; k < kWidth; ++k) top[k] = larger(line(k, value[i][k]), top[k]);
       }
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         Real share[kWidth];
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
-          const bool takes = top[k] > 0 && value[i][k] * scale[k] + shift[k] == top[k];
+          const bool takes = top[k] > 0 && line(k, value[i][k]) == top[k];
           share[k] = takes ? gradient[k] : Real(0);
           gradient[k] = takes ? Real(0) : gradient[k];
         }
@@ -55,7 +53,7 @@ __device__ void for_gradients(const Backward<Element>& pass, const Place& place,
       if (pass.y != nullptr) load(pass.y + at, after);
 #pragma unroll
       for (int k = 0; k < kWidth; ++k) {
-        const Real normalised = value[k] * scale[k] + shift[k];
+        const Real normalised = line(k, value[k]);
         if (kAfter == AfterNorm::gelu) {
           gradient[k] *= gelu_slope(normalised);
         } else {

@@ -83,9 +83,7 @@ __global__ void apply_rows(const Element* __restrict__ x, const Element* __restr
   const Place place(t);
   if (!place.has_work(t)) return;
   const std::int64_t channel = place.first_channel(t, kWidth);
-  Real scale[kWidth], shift[kWidth];
-  load_table(map, channel, scale);
-  load_table(map + t.channels, channel, shift);
+  const ChannelLines<Real, kWidth> line(map, t.channels, channel);
 #pragma unroll 4
   for (std::int64_t row = place.begin + place.lane; row < place.end; row += t.lanes) {
     const std::int64_t at = row * t.channels + channel;
@@ -94,7 +92,7 @@ __global__ void apply_rows(const Element* __restrict__ x, const Element* __restr
     if (skip != nullptr) load(skip + at, added);
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
-      const Real normalised = value[k] * scale[k] + shift[k] + added[k];
+      const Real normalised = line(k, value[k]) + added[k];
       value[k] = kAfter == AfterNorm::gelu ? gelu(normalised) : larger(normalised, floor);
     }
     store(y + at, value);
@@ -108,9 +106,7 @@ __global__ void apply_blocks(const Element* __restrict__ x, Tiling t, Blocks blo
   const Place place(t);
   if (!place.has_work(t)) return;
   const std::int64_t channel = place.first_channel(t, kWidth);
-  Real scale[kWidth], shift[kWidth];
-  load_table(map, channel, scale);
-  load_table(map + t.channels, channel, shift);
+  const ChannelLines<Real, kWidth> line(map, t.channels, channel);
   for (std::int64_t block = place.begin + place.lane; block < place.end; block += t.lanes) {
     const Element* corner = x + blocks.first_row(block) * t.channels + channel;
     Real top[kWidth] = {};
@@ -119,7 +115,7 @@ __global__ void apply_blocks(const Element* __restrict__ x, Tiling t, Blocks blo
       Real value[kWidth];
       load(corner + ((i / 2) * blocks.width + i % 2) * t.channels, value);
 #pragma unroll
-      for (int k = 0; k < kWidth; ++k) top[k] = larger(value[k] * scale[k] + shift[k], top[k]);
+      for (int k = 0; k < kWidth; ++k) top[k] = larger(line(k, value[k]), top[k]);
     }
     store(y + block * t.channels + channel, top);
   }
