@@ -146,17 +146,19 @@ cudaError_t norm_backward(const void* x, const void* y, const void* dy, const vo
   return with_form(call, {x, y, dy, gradients.x, gradients.skip}, [&](auto element, auto width) {
     using Element = decltype(element);
     using Real = RealOf<Element>;
-    constexpr int kWidth = decltype(width)::value;
-    const Tiling summed = tiling<kWidth>(call, items_of(call, after), kMostSlabs);
-    const Tiling applied = tiling<kWidth>(call, items_of(call, after), kAnyNumber);
     const Backward<Element> pass{static_cast<const Element*>(x),  static_cast<const Element*>(y),
                                  static_cast<const Element*>(dy), static_cast<const Real*>(map),
                                  floor_of<Real>(after),           blocks_in(call)};
     auto* partials = static_cast<Real*>(scratch);
-    Real* terms = partials + 2 * std::int64_t{summed.slabs} * call.channels;
     Launches launches(call.stream);
     with_after(after, [&](auto form) {
       constexpr AfterNorm kAfter = decltype(form)::value;
+      constexpr int kWide = decltype(width)::value;
+      // Four places of a block at once are many registers.
+      constexpr int kWidth = kAfter == AfterNorm::relu_pool && kWide > 1 ? kWide / 2 : kWide;
+      const Tiling summed = tiling<kWidth>(call, items_of(call, after), kMostSlabs);
+      const Tiling applied = tiling<kWidth>(call, items_of(call, after), kAnyNumber);
+      Real* terms = partials + 2 * std::int64_t{summed.slabs} * call.channels;
       launches.run(blocks_of(summed), kThreads, sum_gradients<Element, kWidth, kAfter>, pass, summed, moments,
                    partials);
       launches.run(joining_blocks(summed), kLanes * kStrands, settle_gradients<Real>, summed,
