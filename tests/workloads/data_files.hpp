@@ -2,13 +2,16 @@
 /// Small CIFAR files made by tests, and where the real ones lie.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "core/error.hpp"
@@ -17,13 +20,24 @@ namespace muster::workloads::testing {
 
 namespace fs = std::filesystem;
 
-/// A folder of the running test's own, empty.
+/// A folder of the running test's own, empty, and of this process: the same test may run for another device
+/// beside it. Removed when the process ends.
 inline fs::path fresh_folder() {
+  struct Made {
+    ~Made() {
+      std::error_code ignored;
+      for (const fs::path& folder : folders) fs::remove_all(folder, ignored);
+    }
+    std::vector<fs::path> folders;
+  };
+  static Made made;
   const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-  const fs::path folder =
-      fs::temp_directory_path() / ("muster-" + std::string(info->test_suite_name()) + "-" + info->name());
+  std::string name = std::string(info->test_suite_name()) + "-" + info->name();
+  std::replace(name.begin(), name.end(), '/', '-');
+  const fs::path folder = fs::temp_directory_path() / ("muster-" + name + "-" + std::to_string(::getpid()));
   fs::remove_all(folder);
   fs::create_directories(folder);
+  made.folders.push_back(folder);
   return folder;
 }
 
