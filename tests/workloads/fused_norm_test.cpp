@@ -65,18 +65,12 @@ TEST_P(FusedNorm, HasTheSameBitsWhateverTheThreads) {
               torch::equal(one.dweight, three.dweight));
 }
 
-std::string case_name(const ::testing::TestParamInfo<FusedNorm::ParamType>& info) {
-  const char* const names[] = {"nothing", "relu", "relu_pool"};
-  return std::string(names[static_cast<int>(std::get<0>(info.param))]) +
-         (std::get<1>(info.param) ? "_with_skip" : "");
-}
-
 INSTANTIATE_TEST_SUITE_P(Forms, FusedNorm,
                          ::testing::Values(std::tuple{AfterNorm::nothing, false},
                                            std::tuple{AfterNorm::relu, false},
                                            std::tuple{AfterNorm::relu, true},
                                            std::tuple{AfterNorm::relu_pool, false}),
-                         case_name);
+                         testing::norm_name);
 
 TEST(BatchNorm, EvaluationUsesTheRunningStatistics) {
   BatchNorm layer(16);

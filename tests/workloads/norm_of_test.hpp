@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <string>
+#include <tuple>
+
 #include "workloads/common/layers/fused_norm.hpp"
 
 namespace muster::workloads::testing {
@@ -84,6 +87,13 @@ inline void expect_close(const NormResult& a, const NormResult& b, double tolera
   if (a.dskip.defined()) {
     EXPECT_LT(distance(a.dskip, b.dskip), tolerance);
   }
+}
+
+/// Of a test for (what follows, whether there is a skip).
+inline std::string norm_name(const ::testing::TestParamInfo<std::tuple<AfterNorm, bool>>& info) {
+  const char* const names[] = {"nothing", "relu", "relu_pool", "gelu"};
+  return std::string(names[static_cast<int>(std::get<0>(info.param))]) +
+         (std::get<1>(info.param) ? "_with_skip" : "");
 }
 
 }  // namespace muster::workloads::testing

@@ -103,7 +103,8 @@ INSTANTIATE_TEST_SUITE_P(Forms, GpuNorm,
                                            std::tuple{AfterNorm::relu, false},
                                            std::tuple{AfterNorm::relu, true},
                                            std::tuple{AfterNorm::relu_pool, false},
-                                           std::tuple{AfterNorm::gelu, false}));
+                                           std::tuple{AfterNorm::gelu, false}),
+                         testing::norm_name);
 
 }  // namespace
 }  // namespace muster::workloads
