@@ -1,9 +1,10 @@
 #pragma once
 /// MPI's initialisation, shared by all who call it. For .cpp files of runner/comm.
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 namespace muster {
 
@@ -17,12 +18,22 @@ class MpiLibrary {
   MpiLibrary(const MpiLibrary&) = delete;
   MpiLibrary& operator=(const MpiLibrary&) = delete;
 
-  /// Held around a call of MPI; does nothing where threads may call at once.
+  /// Held around a call of MPI; excludes nobody where threads may call at once.
   std::unique_lock<std::mutex> lock() const;
 
+  /// While somebody holds what this returns, MPI is called now and then by a thread of its own, unless others
+  /// call it anyway: it works inside its calls alone, and what it still has to tell another rank of a message
+  /// would wait for this rank's next collective, and the other rank with it.
+  std::shared_ptr<void> progress();
+
  private:
+  class Progress;
+
   bool one_at_a_time_ = false;
   mutable std::mutex mutex_;
+  mutable std::atomic<std::uint64_t> calls_{0};
+  std::mutex progress_mutex_;
+  std::weak_ptr<Progress> progress_;
 };
 
 }  // namespace muster

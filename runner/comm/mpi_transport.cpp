@@ -50,7 +50,10 @@ class Patience {
 class MpiTransport final : public Transport {
  public:
   MpiTransport(std::shared_ptr<MpiLibrary> library, MPI_Comm communicator, int rank, int size)
-      : Transport(rank, size), library_(std::move(library)), communicator_(communicator) {}
+      : Transport(rank, size),
+        library_(std::move(library)),
+        progress_(library_->progress()),
+        communicator_(communicator) {}
 
   ~MpiTransport() override {
     const auto lock = library_->lock();
@@ -175,6 +178,7 @@ class MpiTransport final : public Transport {
   }
 
   std::shared_ptr<MpiLibrary> library_;
+  std::shared_ptr<void> progress_;
   MPI_Comm communicator_;
   std::vector<std::byte> scratch_;
 };
