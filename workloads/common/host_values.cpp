@@ -1,6 +1,7 @@
 #include "workloads/common/host_values.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace muster::workloads {
